@@ -1,0 +1,1 @@
+"""Federated computations written in Python. For now the room of the `fedelta` command."""

@@ -1,0 +1,1 @@
+"""Builtin-only forms of TensorFlow ops and gradients, one family a file."""

@@ -1,0 +1,34 @@
+"""What can go wrong with a plan.
+
+    PlanError
+    ├── InvalidPlanError      the bytes are not a plan, or its parts contradict each other
+    ├── UnsupportedPlanError  a sound plan that asks for something this version does not do
+    ├── ProgramError          a signature was called with the wrong arrays, or the runtime failed
+    └── ContributionError     an update that must not be counted; `code` says why
+"""
+
+from wire.errors import ErrorCode
+
+
+class PlanError(Exception):
+    """The root of this package's errors."""
+
+
+class InvalidPlanError(PlanError):
+    """The bytes are not a plan, or its manifest and its programs contradict each other."""
+
+
+class UnsupportedPlanError(PlanError):
+    """The plan asks for something that this version does not do; it is refused, never run in part."""
+
+
+class ProgramError(PlanError):
+    """A signature was called with the wrong names, shapes or dtypes, or the runtime failed."""
+
+
+class ContributionError(PlanError):
+    """An update must not be counted: not finite, or so large that a sum could overflow."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,167 @@
+"""Frozen dataclasses to JSON documents and back.
+
+One rule: what comes from outside is checked here, once. A field that is missing or of the wrong type is refused with
+its path; a field that is unknown is ignored, so that an older reader understands a newer writer.
+
+Types understood: str, int, float, bool, None, `X | None`, `tuple[X, ...]`, `dict[str, X]`, `StrEnum`, dataclasses and
+`Any` (a JSON value, taken as it is). A float must be finite; an int is never a bool.
+"""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+from wire.errors import MessageError
+
+T = TypeVar("T")
+
+
+def to_json(value: object) -> Any:
+    """The JSON value of a dataclass; fields that are None and default to None are left out."""
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case dict():
+            return {key: to_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [to_json(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {field.name: to_json(item) for field, item in pairs if not (item is None and field.default is None)}
+    raise TypeError(f"{type(value).__name__} has no JSON form; use a dataclass of JSON values")
+
+
+def dumps(value: object) -> bytes:
+    """The canonical bytes of a document: UTF-8, sorted keys, no spaces. Equal documents have equal bytes."""
+    return json.dumps(
+        to_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def loads(kind: type[T], data: bytes | str) -> T:
+    """The dataclass that a JSON document holds.
+
+    Raises:
+        MessageError: the bytes are not JSON, or the document is not a `kind`.
+    """
+    return from_json(kind, parse(data))
+
+
+def parse(data: bytes | str) -> Any:
+    """The JSON value of some bytes, refused with a `MessageError` where they are not strict JSON."""
+    try:
+        return json.loads(data, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise MessageError("$", "a JSON document", "one that is nested too deeply") from None
+    except ValueError as error:
+        raise MessageError("$", "a JSON document", f"{len(data)} bytes that are not ({error})") from None
+
+
+def from_json(kind: type[T], value: Any, path: str = "$") -> T:
+    """The `kind` that a JSON value holds; see `loads`."""
+    return typing.cast("T", _read(kind, value, path))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read(kind: Any, value: Any, path: str) -> Any:
+    if kind is Any:
+        return value
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _read_optional(kind, value, path)
+    if origin is tuple:
+        return _read_tuple(typing.get_args(kind)[0], value, path)
+    if origin is dict:
+        return _read_dict(typing.get_args(kind)[1], value, path)
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(typing.cast("type", kind), value, path)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _read_enum(kind, value, path)
+    return _read_scalar(kind, value, path)
+
+
+def _read_optional(kind: Any, value: Any, path: str) -> Any:
+    alternatives = [item for item in typing.get_args(kind) if item is not type(None)]
+    if value is None:
+        return None
+    if len(alternatives) != 1:
+        raise TypeError(f"{kind} is not a type of the protocol; only `X | None` is")
+    return _read(alternatives[0], value, path)
+
+
+def _read_tuple(item_kind: Any, value: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise MessageError(path, "a list", _describe(value))
+    return tuple(_read(item_kind, item, f"{path}[{index}]") for index, item in enumerate(value))
+
+
+def _read_dict(item_kind: Any, value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MessageError(path, "an object", _describe(value))
+    return {key: _read(item_kind, item, f"{path}.{key}") for key, item in value.items()}
+
+
+def _read_dataclass(kind: type, value: Any, path: str) -> Any:
+    if not isinstance(value, dict):
+        raise MessageError(path, f"an object ({kind.__name__})", _describe(value))
+    hints = _hints(kind)
+    fields = {}
+    for field in dataclasses.fields(kind):
+        if field.name in value:
+            fields[field.name] = _read(hints[field.name], value[field.name], f"{path}.{field.name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise MessageError(f"{path}.{field.name}", "a value", "nothing")
+    try:
+        return kind(**fields)
+    except ValueError as error:
+        raise MessageError(path, f"a valid {kind.__name__}", str(error)) from None
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _read_enum(kind: type[Enum], value: Any, path: str) -> Enum:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in kind)
+        raise MessageError(path, f"one of {allowed}", _describe(value)) from None
+
+
+def _read_scalar(kind: Any, value: Any, path: str) -> Any:
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise MessageError(path, "a finite number", _describe(value))
+        return float(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise MessageError(path, _NAMES[kind], _describe(value))
+
+
+_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
+
+
+def _describe(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str() if len(value) > 40:  # noqa: PLR2004 - long enough to recognise, short enough for a log line
+            return f"{value[:40]!r}…"
+        case _:
+            return repr(value)
