@@ -73,7 +73,9 @@ def unpack(data: bytes) -> Plan:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             contents = _read_members(archive, len(data))
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        raise InvalidPlanError(f"expected the zip of a .plan file, found {len(data)} bytes that are not ({error})") from None
+        raise InvalidPlanError(
+            f"expected the zip of a .plan file, found {len(data)} bytes that are not ({error})"
+        ) from None
     manifest = manifests.parse(contents[MANIFEST])
     try:
         initial = tensors.decode_as(manifest.state_specs, contents[INITIAL])

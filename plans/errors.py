@@ -1,10 +1,10 @@
 """What can go wrong with a plan.
 
-    PlanError
-    ├── InvalidPlanError      the bytes are not a plan, or its parts contradict each other
-    ├── UnsupportedPlanError  a sound plan that asks for something this version does not do
-    ├── ProgramError          a signature was called with the wrong arrays, or the runtime failed
-    └── ContributionError     an update that must not be counted; `code` says why
+PlanError
+├── InvalidPlanError      the bytes are not a plan, or its parts contradict each other
+├── UnsupportedPlanError  a sound plan that asks for something this version does not do
+├── ProgramError          a signature was called with the wrong arrays, or the runtime failed
+└── ContributionError     an update that must not be counted; `code` says why
 """
 
 from wire.errors import ErrorCode

@@ -249,7 +249,9 @@ class Manifest:
     def work(self, name: str) -> Work:
         """The work of that name, or an `InvalidPlanError` that lists those there are."""
         if name not in self.works:
-            raise InvalidPlanError(f"the plan {self.name!r} has no work {name!r}; it has {', '.join(sorted(self.works))}")
+            raise InvalidPlanError(
+                f"the plan {self.name!r} has no work {name!r}; it has {', '.join(sorted(self.works))}"
+            )
         return self.works[name]
 
 

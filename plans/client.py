@@ -1,0 +1,124 @@
+"""The client's part of a round: `begin`, a `step` for every batch, `finish`.
+
+The host, whether a device, a phone or a simulation, owns this loop and does no arithmetic of its own: it pads a short
+batch with examples of weight zero, and everything else happens inside the signatures.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from plans.errors import ProgramError
+from plans.manifest import Order, Port, Selector, Work
+from plans.program import Program, bind, unbind_all
+from wire.tensors import Array, Tensors
+
+FLAG = "flag"
+
+
+class Examples(Protocol):
+    """Some examples that a device holds. Reading a few must not need memory for all."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, indices: list[int]) -> dict[str, Array]:
+        """The examples at these indices, in this order: for each field an array whose first axis is the example."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClientResult:
+    """What a client gives back: its update, its metrics, and how many examples went through `step`."""
+
+    update: dict[str, Array]
+    metrics: dict[str, float]
+    examples: int
+
+
+def run(
+    program: Program,
+    work: Work,
+    broadcast: Tensors,
+    examples: Examples,
+    *,
+    seed: int,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> ClientResult:
+    """Run one work of a plan over a client's examples.
+
+    Args:
+        program: the plan's `client.tflite`; its variables are assigned anew by `begin`.
+        broadcast: the logical tensors of `work.broadcast`.
+        seed: decides the order of the examples, and every random number that the work draws.
+        on_step: called after every batch with the number of batches done and in all; what it raises ends the run.
+
+    Raises:
+        ProgramError: the examples or the broadcast do not fit the signatures, or the runtime failed.
+    """
+    (selector,) = work.selectors
+    arguments = {name: bind(port, broadcast[name]) for name, port in work.broadcast.items()}
+    if work.seed is not None:
+        arguments[work.seed] = np.array([seed % (1 << 31)], np.int32)
+    program.call(work.begin, **(arguments or {FLAG: _flag()}))
+    total = step_count(selector, len(examples))
+    seen = 0
+    for done, indices in enumerate(batches(selector, len(examples), seed), start=1):
+        program.call(work.step, **_batch(work, selector, examples.read(indices), len(indices)))
+        seen += len(indices)
+        on_step(done, total)
+    outputs = program.call(work.finish, **{FLAG: _flag()})
+    metrics = unbind_all(work.metrics, outputs)
+    return ClientResult(unbind_all(work.update, outputs), {name: float(value) for name, value in metrics.items()}, seen)
+
+
+def batches(selector: Selector, count: int, seed: int) -> Iterator[list[int]]:
+    """The indices of every batch that a selector takes from `count` examples, epoch after epoch.
+
+    Shuffled anew in every epoch from the seed, so that the same assignment, run again, does the same.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    kept = count if selector.limit is None else min(count, selector.limit)
+    for _ in range(selector.epochs):
+        shuffled = selector.order is Order.SHUFFLED
+        order = generator.permutation(count)[:kept] if shuffled else np.arange(kept)
+        for start in range(0, kept, selector.batch_size):
+            yield [int(index) for index in order[start : start + selector.batch_size]]
+
+
+def step_count(selector: Selector, count: int) -> int:
+    """How many batches `batches` gives."""
+    kept = count if selector.limit is None else min(count, selector.limit)
+    return selector.epochs * -(-kept // selector.batch_size)
+
+
+def _flag() -> Array:
+    return np.ones([1], np.float32)
+
+
+def _batch(work: Work, selector: Selector, fields: Tensors, count: int) -> dict[str, Array]:
+    arguments = {
+        name: _padded(name, port, fields, selector.inputs[name], selector.batch_size)
+        for name, port in work.inputs.items()
+    }
+    arguments[work.example_weight] = (np.arange(selector.batch_size) < count).astype(np.float32)
+    return arguments
+
+
+def _padded(name: str, port: Port, fields: Tensors, field: str, batch_size: int) -> Array:
+    """The examples of a batch, followed by zeros up to the batch's fixed size."""
+    if field not in fields:
+        raise ProgramError(
+            f"the examples have no field {field!r} for the input {name!r}; they have {', '.join(fields)}"
+        )
+    values = fields[field]
+    if values.shape[1:] != port.spec.shape:
+        raise ProgramError(
+            f"the field {field!r} has examples {values.dtype}{list(values.shape[1:])}, expected {port.spec}"
+        )
+    padded = np.zeros((batch_size, *port.at_runtime.shape), values.dtype)
+    padded[: len(values)] = values.reshape(len(values), *port.at_runtime.shape)
+    return padded

@@ -1,0 +1,43 @@
+"""The server's part of a round: `prepare(state) -> broadcast` and `update(state, sums) -> state, metrics`.
+
+Both are signatures of `server.tflite`. `prepare` takes the state's tensors by name and gives the broadcast's. `update`
+takes them too, and every summed tensor `t` of the update as `sum_t`; it gives the whole new state and its own metrics.
+"""
+
+from plans.errors import ProgramError
+from plans.manifest import Manifest, Port, Work
+from plans.program import Program, bind, unbind_all
+from wire.tensors import Array, Tensors
+
+SUM_PREFIX = "sum_"
+
+
+def prepare(program: Program, manifest: Manifest, work: Work, state: Tensors) -> dict[str, Array]:
+    """What every client of a round gets, from the server's state; both as logical tensors."""
+    outputs = program.call_through(work.prepare, state_ports(manifest), state)
+    return unbind_all(work.broadcast, outputs)
+
+
+def update(
+    program: Program, manifest: Manifest, work: Work, state: Tensors, sums: Tensors
+) -> tuple[dict[str, Array], dict[str, float]]:
+    """The server's next state and its metrics, from the last state and the sums over the clients' updates.
+
+    Args:
+        sums: the logical sum of every tensor of the update, under the update's own names.
+
+    Raises:
+        ProgramError: the work changes no state, or the runtime failed.
+    """
+    if work.update_state is None:
+        raise ProgramError(f"a work for {work.role.value} leaves the server's state as it is")
+    state_inputs = {name: bind(port, state[name]) for name, port in state_ports(manifest).items()}
+    sum_inputs = {SUM_PREFIX + name: bind(port, sums[name]) for name, port in work.update.items()}
+    outputs = program.call(work.update_state, **state_inputs, **sum_inputs)
+    metrics = unbind_all(work.server_metrics, outputs)
+    return unbind_all(state_ports(manifest), outputs), {name: float(value) for name, value in metrics.items()}
+
+
+def state_ports(manifest: Manifest) -> dict[str, Port]:
+    """The ports of the server's state."""
+    return {name: tensor.port for name, tensor in manifest.state.items()}

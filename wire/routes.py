@@ -1,0 +1,68 @@
+"""Paths, headers and media types of the REST API, so that no side spells them twice."""
+
+API = "/v1"
+
+DEVICES = f"{API}/devices"
+CHECK_INS = f"{API}/check-ins"
+TASKS = f"{API}/tasks"
+POPULATIONS = f"{API}/populations"
+ENROLMENT_TOKENS = f"{API}/enrolment-tokens"
+HEALTH = "/healthz"
+READY = "/readyz"
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+OCTETS = "application/octet-stream"
+
+# The SHA-256 of a request's body in lower-case hexadecimal, checked while the body streams in.
+DIGEST_HEADER = "X-Content-SHA256"
+
+
+def device(device_id: str) -> str:
+    """One device."""
+    return f"{DEVICES}/{device_id}"
+
+
+def challenges(device_id: str) -> str:
+    """Where a device asks for a challenge to sign."""
+    return f"{device(device_id)}/challenges"
+
+
+def sessions(device_id: str) -> str:
+    """Where a device turns a signed challenge into a session token."""
+    return f"{device(device_id)}/sessions"
+
+
+def resource(sha256: str) -> str:
+    """An immutable plan, broadcast or checkpoint, by its digest."""
+    return f"{API}/resources/{sha256}"
+
+
+def update(assignment_id: str) -> str:
+    """Where an assignment's update goes by default."""
+    return f"{API}/assignments/{assignment_id}/update"
+
+
+def report(assignment_id: str) -> str:
+    """Where an assignment ends."""
+    return f"{API}/assignments/{assignment_id}/report"
+
+
+def task(task_id: str) -> str:
+    """One task."""
+    return f"{TASKS}/{task_id}"
+
+
+def task_cancel(task_id: str) -> str:
+    """Where a task is cancelled."""
+    return f"{task(task_id)}/cancel"
+
+
+def task_rounds(task_id: str) -> str:
+    """A task's rounds."""
+    return f"{task(task_id)}/rounds"
+
+
+def task_checkpoints(task_id: str) -> str:
+    """A task's checkpoints."""
+    return f"{task(task_id)}/checkpoints"
