@@ -1,1 +1,41 @@
-"""Keras models and TensorFlow functions become TFLite files that train with builtin ops only, and plans around them."""
+"""Keras models and TensorFlow functions become TFLite files that train with builtin ops only, and plans around them.
+
+TensorFlow is loaded when one of the names below is first used, not when the package is imported.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model_export.errors import ExportError, UnsupportedModelError, UnsupportedOpError, VerificationError
+    from model_export.export import ExportedModel, export_model
+    from model_export.learning import learning_plan
+    from model_export.lowering.registry import register_lowering
+
+__all__ = [
+    "ExportError",
+    "ExportedModel",
+    "UnsupportedModelError",
+    "UnsupportedOpError",
+    "VerificationError",
+    "export_model",
+    "learning_plan",
+    "register_lowering",
+]
+
+_HOMES = {
+    "ExportError": "model_export.errors",
+    "ExportedModel": "model_export.export",
+    "UnsupportedModelError": "model_export.errors",
+    "UnsupportedOpError": "model_export.errors",
+    "VerificationError": "model_export.errors",
+    "export_model": "model_export.export",
+    "learning_plan": "model_export.learning",
+    "register_lowering": "model_export.lowering.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'model_export' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

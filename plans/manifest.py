@@ -309,7 +309,8 @@ def _work_contradictions(work: Work) -> Iterator[str]:
         yield f"finish gives {_listed(shared)} for two purposes"
     taken = [name for entry in work.aggregation for name in entry.tensors]
     if sorted(taken) != sorted(work.update):
-        yield f"every tensor of the update is aggregated once: update {_listed(work.update)}, aggregated {_listed(taken)}"
+        found = f"update {_listed(work.update)}, aggregated {_listed(taken)}"
+        yield f"every tensor of the update is aggregated once: {found}"
     if work.update and work.update_state is None:
         yield "an update is uploaded, but no update_state signature takes the sums"
     for selector in work.selectors:

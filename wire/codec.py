@@ -73,7 +73,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _read(kind: Any, value: Any, path: str) -> Any:
+def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: PLR0911 - one line a kind of type
     if kind is Any:
         return value
     origin = typing.get_origin(kind)

@@ -1,0 +1,233 @@
+"""One pass of the protocol: check in, do the work if there is any, report.
+
+The agent never sleeps and has no clock: `now` is given to it, and it says how long to rest. Its one rule: the journal
+comes first. Whatever a pass is about to do is on the disk already, so a pass that is cut anywhere (an exception, a
+signal, the power) is taken up by the next one.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from device_sdk import trust
+from device_sdk.errors import DeclinedError, RefusedError, TrainingError
+from device_sdk.examples import ExampleStore
+from device_sdk.identity import Identity
+from device_sdk.journal import Entry, Journal
+from device_sdk.offer import offer
+from device_sdk.resources import ResourceCache
+from device_sdk.session import DeviceSession
+from device_sdk.state_dir import StateDir
+from device_sdk.trainer import OnStep, Trained, train
+from device_sdk.transport import Transport
+from device_sdk.trust import PlanVersions
+from device_sdk.uploads import parts_for
+from plans.bundle import digest
+from wire import statements
+from wire.errors import ErrorCode
+from wire.messages import (
+    Assignment,
+    Outcome,
+    Report,
+    ReportReceipt,
+    Resource,
+    UpdateManifest,
+    UploadPart,
+)
+
+_log = logging.getLogger(__name__)
+
+# A work that was begun so often and never ended has stopped the process each time.
+MAX_ATTEMPTS = 3
+MAX_REASON_CHARACTERS = 500
+
+# The answers after which an assignment is over: the same call would get the same one again.
+FINAL_REFUSALS = frozenset(
+    {
+        ErrorCode.ASSIGNMENT_CLOSED,
+        ErrorCode.INVALID_REQUEST,
+        ErrorCode.INVALID_UPDATE,
+        ErrorCode.NOT_FINITE,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.OUT_OF_RANGE,
+        ErrorCode.REPORT_CONFLICT,
+        ErrorCode.TOO_LARGE,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How a pass ended.
+
+    Attributes:
+        outcome: what was reported; None where nothing was.
+        rest_seconds: how long the orchestrator told the device to rest; None where it did not.
+    """
+
+    outcome: Outcome | None = None
+    rest_seconds: float | None = None
+
+
+class Agent:
+    """A device's side of the protocol, over one state directory.
+
+    Args:
+        now: UTC seconds since 1970.
+        on_step: hears of every batch, as (done, total).
+    """
+
+    def __init__(
+        self,
+        state: StateDir,
+        identity: Identity,
+        transport: Transport,
+        store: ExampleStore,
+        *,
+        now: Callable[[], float],
+        on_step: OnStep = lambda done, total: None,
+    ) -> None:
+        self._identity = identity
+        self._transport = transport
+        self._store = store
+        self._now = now
+        self._on_step = on_step
+        self._session = DeviceSession(identity, transport)
+        self._journal = Journal(state)
+        self._versions = PlanVersions(state.plan_versions)
+        self._resources = ResourceCache(state.cache, self._fetch)
+
+    def run_once(self) -> Pass:
+        """One pass: what is in flight first, else a check-in and what it brings.
+
+        Raises:
+            TransportError: the orchestrator was not reached; another pass goes on from here.
+            RefusedError: it refused the device, or a call that another pass may repeat.
+            StateError: the state directory does not do.
+        """
+        entry = self._journal.read()
+        if entry is not None:
+            _log.info("resuming %s", _named(entry.assignment))
+            return self._finish(entry, is_resumed=True)
+        check_in = offer(self._store, self._identity.record.attributes)
+        reply = self._session.call(lambda token: self._transport.check_in(token, check_in))
+        if reply.rejection is not None:
+            rest = reply.rejection.retry_after_seconds
+            _log.info("checked in: nothing to do (%s), next in %.1f s", reply.rejection.reason, rest)
+            return Pass(rest_seconds=rest)
+        return Pass() if reply.assignment is None else self._accept(reply.assignment)
+
+    def _accept(self, assignment: Assignment) -> Pass:
+        _log.info("assigned %s", _named(assignment))
+        entry = self._journal.open(assignment, self._now() + assignment.deadline_seconds)
+        return self._finish(entry, is_resumed=False)
+
+    def _finish(self, entry: Entry, *, is_resumed: bool) -> Pass:
+        try:
+            if entry.report is not None:
+                return self._deliver(entry.assignment, entry.report, is_resumed=is_resumed)
+            if self._now() >= entry.deadline:
+                return self._drop(entry, "its deadline has passed")
+            report, update = self._work(entry)
+            self._journal.end(entry, report, update)
+            return self._deliver(entry.assignment, report, is_resumed=False)
+        except RefusedError as error:
+            if error.code not in FINAL_REFUSALS and self._now() < entry.deadline:
+                raise
+            return self._drop(entry, str(error))
+
+    def _drop(self, entry: Entry, reason: str) -> Pass:
+        _log.warning("dropped %s: %s", _named(entry.assignment), reason)
+        self._journal.clear()
+        return Pass()
+
+    def _work(self, entry: Entry) -> tuple[Report, bytes]:
+        """Do the work; the report of how it ended, and the update's bytes."""
+        try:
+            trained = self._train(entry)
+            parts_for(entry.assignment, len(trained.update))
+        except DeclinedError as error:
+            return _without_update(entry.assignment, Outcome.DECLINED, str(error)), b""
+        except TrainingError as error:
+            return _without_update(entry.assignment, Outcome.FAILED, str(error)), b""
+        _log.info("trained %d steps on %d examples%s", trained.steps, trained.examples, _means(trained.metrics))
+        return self._completed(entry.assignment, trained), trained.update
+
+    def _train(self, entry: Entry) -> Trained:
+        assignment = entry.assignment
+        if entry.attempts >= MAX_ATTEMPTS:
+            raise TrainingError(f"the device stopped in the middle of the work {entry.attempts} times")
+        highest = self._versions.highest(assignment.task_id)
+        trust.check_plan(assignment, self._identity.record, highest_version=highest, now=self._now())
+        self._versions.record(assignment.task_id, assignment.plan.statement.version)
+        plan = self._resources.read(assignment.plan.resource)
+        broadcast = self._resources.read(assignment.broadcast)
+        self._resources.prune(assignment.plan.resource, assignment.broadcast)
+        self._journal.begin(entry)
+
+        def on_step(done: int, total: int) -> None:
+            if self._now() >= entry.deadline:
+                raise TrainingError(f"the deadline passed after {done} of {total} steps")
+            self._on_step(done, total)
+
+        return train(assignment, plan, broadcast, self._store, on_step)
+
+    def _completed(self, assignment: Assignment, trained: Trained) -> Report:
+        if not trained.update:
+            return Report(Outcome.COMPLETED, trained.metrics)
+        sha256 = digest(trained.update)
+        signature = self._identity.key.sign(
+            statements.update(assignment.assignment_id, assignment.round_number, sha256)
+        )
+        return Report(
+            Outcome.COMPLETED, trained.metrics, UpdateManifest(Resource(sha256, len(trained.update)), signature)
+        )
+
+    def _deliver(self, assignment: Assignment, report: Report, *, is_resumed: bool) -> Pass:
+        """Upload and report. A resumed report goes first alone: perhaps only its answer was lost."""
+        try:
+            if not is_resumed:
+                self._upload(assignment, report)
+            self._report(assignment, report)
+        except RefusedError as error:
+            if not is_resumed or error.code != ErrorCode.UPDATE_MISSING:
+                raise
+            self._upload(assignment, report)
+            self._report(assignment, report)
+        self._journal.clear()
+        _log.info("reported round %d: %s", assignment.round_number, report.outcome.value)
+        return Pass(report.outcome)
+
+    def _upload(self, assignment: Assignment, report: Report) -> None:
+        if report.update is None:
+            return
+        update = self._journal.read_update()
+        for part in parts_for(assignment, len(update)):
+            self._upload_part(part, update[part.offset : part.offset + part.size_bytes])
+
+    def _upload_part(self, part: UploadPart, body: bytes) -> None:
+        self._session.call(lambda token: self._transport.upload(token, part, body))
+
+    def _report(self, assignment: Assignment, report: Report) -> ReportReceipt:
+        return self._session.call(lambda token: self._transport.report(token, assignment.assignment_id, report))
+
+    def _fetch(self, resource: Resource, write: Callable[[bytes], object]) -> None:
+        self._session.call(lambda token: self._transport.fetch(token, resource, write))
+
+
+def _without_update(assignment: Assignment, outcome: Outcome, reason: str) -> Report:
+    _log.warning("%s %s: %s", outcome.value, _named(assignment), reason)
+    return Report(outcome, reason=reason[:MAX_REASON_CHARACTERS])
+
+
+def _named(assignment: Assignment) -> str:
+    return f"round {assignment.round_number} of task {assignment.task_name} ({assignment.work})"
+
+
+def _means(metrics: Mapping[str, float]) -> str:
+    """`, loss 0.42` for the metrics loss_sum and loss_count."""
+    names = [name.removesuffix("_sum") for name in sorted(metrics) if name.endswith("_sum")]
+    means = [
+        f", {name} {metrics[f'{name}_sum'] / count:.4g}" for name in names if (count := metrics.get(f"{name}_count"))
+    ]
+    return "".join(means)

@@ -1,0 +1,112 @@
+"""Runs one work of a plan on local examples.
+
+Two kinds of failure, kept apart because the orchestrator acts on them differently: `DeclinedError` before the first
+example is read (this device cannot do this work), `TrainingError` after. Neither message holds a value from an
+example; the runtime's own words, which might, go to the local log.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from device_sdk.errors import DeclinedError, ExamplesError, TrainingError
+from device_sdk.examples import Collection, ExampleStore
+from plans import bundle, client, contract
+from plans.client import ClientResult
+from plans.errors import PlanError, ProgramError
+from plans.manifest import Work, check_supported
+from plans.program import Program
+from wire import tensors
+from wire.errors import TensorFormatError
+from wire.messages import Assignment
+from wire.tensors import Array, TensorSpec
+
+_log = logging.getLogger(__name__)
+
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a work gave: the update's bytes, empty where the work has none, and its metrics."""
+
+    update: bytes
+    metrics: dict[str, float]
+    examples: int
+    steps: int
+
+
+def train(assignment: Assignment, plan: bytes, broadcast: bytes, store: ExampleStore, on_step: OnStep) -> Trained:
+    """Do the work of an assignment whose plan is trusted.
+
+    Args:
+        plan, broadcast: the bytes of the assignment's two resources.
+        on_step: called after every batch with the batches done and in all; what it raises ends the run.
+
+    Raises:
+        DeclinedError: the plan or the collection is not for this device.
+        TrainingError: the run failed, or gave something that is not finite.
+    """
+    program, work = _load(plan, assignment.work)
+    (selector,) = work.selectors
+    examples = _examples(store, work)
+    model = _decode(work, broadcast)
+    try:
+        result = client.run(program, work, model, examples, seed=assignment.seed, on_step=on_step)
+    except ProgramError as error:
+        _log.error("the work %s failed: %s", assignment.work, error)
+        raise TrainingError(f"the work {assignment.work!r} failed in the runtime; the device's log says how") from error
+    _refuse_not_finite(result)
+    update = tensors.encode(result.update) if work.update else b""
+    return Trained(update, result.metrics, result.examples, client.step_count(selector, len(examples)))
+
+
+def _load(plan: bytes, name: str) -> tuple[Program, Work]:
+    try:
+        unpacked = bundle.unpack(plan)
+        check_supported(unpacked.manifest)
+        program = Program(unpacked.client)
+        contract.check_client(program, unpacked.manifest)
+        return program, unpacked.manifest.work(name)
+    except PlanError as error:
+        raise DeclinedError(str(error)) from error
+
+
+def _examples(store: ExampleStore, work: Work) -> Collection:
+    (selector,) = work.selectors
+    try:
+        collection = store.collection(selector.collection)
+    except ExamplesError as error:
+        raise DeclinedError(f"no examples: there is no collection {selector.collection!r}") from error
+    if not len(collection):
+        raise DeclinedError(f"no examples: the collection {selector.collection!r} is empty")
+    for name, field in selector.inputs.items():
+        found, wanted = collection.fields.get(field), work.inputs[name]
+        if found is None or found.shape != wanted.spec.shape or not _converts(found, wanted.at_runtime):
+            raise DeclinedError(
+                f"wrong fields: the plan needs {field}={wanted.spec} in {selector.collection!r}, which has "
+                f"{'no such field' if found is None else found}"
+            )
+    return collection
+
+
+def _converts(found: TensorSpec, wanted: TensorSpec) -> bool:
+    """Whether a program takes such values: of the same dtype, or both integers (then each value must fit)."""
+    both_integers = np.dtype(found.dtype).kind in "iu" and np.dtype(wanted.dtype).kind in "iu"
+    return found.dtype == wanted.dtype or both_integers
+
+
+def _decode(work: Work, broadcast: bytes) -> dict[str, Array]:
+    try:
+        return tensors.decode_as(work.broadcast_specs, broadcast)
+    except TensorFormatError as error:
+        raise TrainingError(f"the broadcast is not what the plan says: {error}") from error
+
+
+def _refuse_not_finite(result: ClientResult) -> None:
+    arrays = result.update | {name: np.asarray(value) for name, value in result.metrics.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise TrainingError(f"{name} is not finite after the work; a smaller learning rate may help")

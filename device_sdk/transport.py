@@ -1,0 +1,57 @@
+"""The calls that a device makes, as a Protocol: one method for each, messages in and messages out.
+
+An implementation lets two errors out: `TransportError` where the same call later may succeed, and `RefusedError` where
+the orchestrator said no. `device_sdk.http` speaks it over the network; tests bring an orchestrator in memory.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from wire.messages import (
+    Challenge,
+    CheckIn,
+    CheckInReply,
+    Enrolled,
+    Enrolment,
+    Report,
+    ReportReceipt,
+    Resource,
+    Session,
+    SessionRequest,
+    UploadPart,
+)
+
+
+class Transport(Protocol):
+    """The way to one orchestrator. `token` is a session's."""
+
+    def enrol(self, enrolment: Enrolment) -> Enrolled:
+        """Join; the same enrolment again gets the same answer."""
+        ...
+
+    def challenge(self, device_id: str) -> Challenge:
+        """Ask for something to sign."""
+        ...
+
+    def open_session(self, device_id: str, request: SessionRequest) -> Session:
+        """Turn a signed challenge into a session."""
+        ...
+
+    def check_in(self, token: str, check_in: CheckIn) -> CheckInReply:
+        """Offer to work."""
+        ...
+
+    def fetch(self, token: str, resource: Resource, write: Callable[[bytes], object]) -> None:
+        """Give a resource's bytes to `write`, chunk by chunk, and never more than its size.
+
+        The chunks may be wrong or too few: who keeps them checks the digest. A refusal comes before any chunk.
+        """
+        ...
+
+    def upload(self, token: str, part: UploadPart, body: bytes) -> None:
+        """Send one part of an update, to the orchestrator with the token or elsewhere without it."""
+        ...
+
+    def report(self, token: str, assignment_id: str, report: Report) -> ReportReceipt:
+        """End an assignment; the same report again gets the same receipt."""
+        ...

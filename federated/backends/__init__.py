@@ -1,0 +1,1 @@
+"""The only modules of this package that load TensorFlow."""

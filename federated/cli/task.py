@@ -1,0 +1,185 @@
+"""`fedelta task`: what a population computes, pushed and watched."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from federated.cli import connection, table
+from wire import codec
+from wire.command import Command
+from wire.errors import MessageError
+from wire.operator import OperatorClient
+from wire.operator_messages import RoundPolicy, RoundView, TaskRequest, TaskView
+
+_WATCH_SECONDS = 0.5
+_RUNNING = "running"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    _add_push(actions.add_parser("push", help="push a plan or a .keras model as a task"))
+    for name, action, summary in (
+        ("list", _list, "the newest tasks"),
+        ("show", _show, "a task and its rounds"),
+        ("watch", _watch, "follow a task until it ends"),
+        ("cancel", _cancel, "stop a task"),
+    ):
+        parser_of_action = actions.add_parser(name, help=summary, description=summary)
+        connection.add_arguments(parser_of_action)
+        if name != "list":
+            parser_of_action.add_argument("task_id", help="the task's id")
+        parser_of_action.set_defaults(action=action)
+
+
+def _add_push(parser: argparse.ArgumentParser) -> None:
+    connection.add_arguments(parser)
+    parser.add_argument("file", type=Path, nargs="?", help="a .plan or .keras file; not needed with --reads")
+    parser.add_argument("--name", help="the task's name (default: the file's)")
+    parser.add_argument("--population", default="default", help="who computes it (default: %(default)s)")
+    parser.add_argument("--work", help="which of the plan's works (default: train, or evaluate with --reads)")
+    parser.add_argument("--reads", metavar="TASK_ID", help="evaluate the checkpoints of this task, each once")
+    policy = parser.add_argument_group("round policy")
+    defaults = RoundPolicy()
+    policy.add_argument("--rounds", type=int, default=defaults.rounds, help="completed rounds (default: %(default)s)")
+    policy.add_argument("--cohort", type=int, default=defaults.cohort, help="devices a round (default: %(default)s)")
+    policy.add_argument("--report-goal", type=int, help="reports that end a round at once (default: the cohort)")
+    policy.add_argument("--minimum-reports", type=int, help="fewer abandon a round (default: the report goal)")
+    for phase, seconds in (
+        ("selection", defaults.selection_deadline_seconds),
+        ("reporting", defaults.reporting_deadline_seconds),
+    ):
+        policy.add_argument(
+            f"--{phase}-deadline-seconds", type=float, default=seconds, help=f"of the {phase} (default: %(default)s)"
+        )
+    policy.add_argument(
+        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="select only devices with it"
+    )
+    policy.add_argument(
+        "--minimum-examples", type=int, default=defaults.minimum_examples, help="a device has (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="for a .keras model, a setting of `fedelta export`, as learning_rate=0.1",
+    )
+    parser.set_defaults(action=_push)
+
+
+def _run(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    return int(arguments.action(arguments, client))
+
+
+def _push(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    try:
+        request = _task_request(arguments)
+        data = None if arguments.file is None else arguments.file.read_bytes()
+    except (ValueError, MessageError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    is_model = arguments.file is not None and arguments.file.suffix == ".keras"
+    if is_model:
+        print("the orchestrator exports the model; this takes a while …", file=sys.stderr)
+    task = client.push(request, plan=None if is_model else data, model=data if is_model else None)
+    print(task.task_id)
+    return 0
+
+
+def _task_request(arguments: argparse.Namespace) -> TaskRequest:
+    if arguments.file is None and arguments.reads is None:
+        raise ValueError("a task needs a .plan or .keras file, or --reads")
+    return TaskRequest(
+        name=arguments.name or (arguments.file.stem if arguments.file else "evaluation"),
+        population=arguments.population,
+        work=arguments.work,
+        reads=arguments.reads,
+        policy=RoundPolicy(
+            rounds=arguments.rounds,
+            cohort=arguments.cohort,
+            report_goal=arguments.report_goal,
+            minimum_reports=arguments.minimum_reports,
+            selection_deadline_seconds=arguments.selection_deadline_seconds,
+            reporting_deadline_seconds=arguments.reporting_deadline_seconds,
+            attributes=dict(_pair(text) for text in arguments.attribute),
+            minimum_examples=arguments.minimum_examples,
+        ),
+        export={name: _json_value(value) for name, value in map(_pair, arguments.setting)},
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ValueError(f"expected NAME=VALUE, found {text!r}")
+    return name, value
+
+
+def _json_value(text: str) -> Any:
+    try:
+        return codec.parse(text)
+    except MessageError:
+        return text
+
+
+def _list(_: argparse.Namespace, client: OperatorClient) -> int:
+    rows = [
+        [
+            task.task_id,
+            task.name,
+            task.work,
+            task.population,
+            task.state,
+            f"{task.rounds_completed}/{task.policy.rounds}",
+        ]
+        for task in client.tasks()
+    ]
+    print(table.aligned(["task", "name", "work", "population", "state", "rounds"], rows))
+    return 0
+
+
+def _show(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    task = client.task(arguments.task_id)
+    print(json.dumps(codec.to_json(task), indent=2))
+    print(table.of_rounds(client.rounds(task.task_id)))
+    return 0
+
+
+def _cancel(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    print(client.cancel(arguments.task_id).state)
+    return 0
+
+
+def _watch(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    task = client.task(arguments.task_id)
+    ended: set[int] = set()
+    with tqdm(total=task.policy.rounds, desc=task.name, unit="round", file=sys.stderr) as bar:
+        while True:
+            task = client.task(task.task_id)
+            for round_ in client.rounds(task.task_id):
+                if round_.ended_at is not None and round_.round_number not in ended:
+                    ended.add(round_.round_number)
+                    bar.write(_sentence(round_), file=sys.stdout)
+            bar.update(task.rounds_completed - bar.n)
+            if task.state != _RUNNING:
+                break
+            time.sleep(_WATCH_SECONDS)
+    return _ending(task)
+
+
+def _sentence(round_: RoundView) -> str:
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in sorted(round_.metrics.items()))
+    return f"round {round_.round_number}: {round_.state}, {round_.reported} reports  {metrics or round_.reason}"
+
+
+def _ending(task: TaskView) -> int:
+    print(f"{task.name}: {task.state} after {task.rounds_completed} rounds {task.failure}".rstrip())
+    return 0 if task.state == "completed" else 1
+
+
+COMMAND = Command("task", "push, list, show, watch and cancel tasks", _add_arguments, connection.connected(_run))

@@ -1,0 +1,98 @@
+"""What can go wrong when a model is exported.
+
+ExportError
+├── MissingTensorFlowError the [export] extra is not installed
+├── ModelFileError         a file is not a Keras model that can be loaded safely
+├── SettingsError          a setting is missing, unknown or of the wrong type
+├── UnsupportedModelError  a layer, loss, optimizer or metric that would train differently on a device
+├── UnsupportedOpError     an op without a builtin form, found before the conversion
+├── ConversionError        the TFLite converter refused what was lowered
+├── ProgramFileError       the finished file holds what a device's runtime cannot run
+└── VerificationError      the finished file and Keras compute different numbers
+"""
+
+
+class ExportError(Exception):
+    """The root of this package's errors."""
+
+
+class MissingTensorFlowError(ExportError):
+    """Exporting needs TensorFlow and Keras, which the [export] extra brings."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(f"exporting needs {missing}, which is not installed: pip install 'fedelta[export]'")
+        self.missing = missing
+
+
+class ModelFileError(ExportError):
+    """A file is not a Keras model, or one that runs code of its own when loaded."""
+
+
+class SettingsError(ExportError):
+    """A setting of an export is missing, unknown or of the wrong type."""
+
+
+class UnsupportedModelError(ExportError):
+    """A layer, loss, optimizer or metric that this version cannot train correctly; `where` names it."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{where}: {problem}; {remedy}")
+        self.where = where
+
+
+class UnsupportedOpError(ExportError):
+    """A TensorFlow op has no form in TFLite's builtin ops.
+
+    Attributes:
+        op_type: TensorFlow's name of the op, such as `Erfinv`.
+        op_name: the op's name in the traced graph.
+        layer: the Keras layer that the op, or the op it is a gradient of, belongs to; empty if none does.
+        source: where it was written, as `file.py:12`; empty if that is inside a library.
+    """
+
+    def __init__(self, op_type: str, op_name: str, layer: str, source: str, reason: str) -> None:
+        place = f"layer {layer!r}" if layer else "outside any layer"
+        written = f", written at {source}" if source else ""
+        super().__init__(
+            f"the op {op_type} ({op_name}, {place}{written}) {reason}; register a lowering with "
+            f"model_export.register_lowering({op_type!r}), or replace the layer"
+        )
+        self.op_type = op_type
+        self.op_name = op_name
+        self.layer = layer
+        self.source = source
+
+
+class ConversionError(ExportError):
+    """TensorFlow's TFLite converter refused a program whose every op should have had a builtin form."""
+
+
+class ProgramFileError(ExportError):
+    """A TFLite file holds what a device cannot run: a custom op, or a form that a runtime gets wrong.
+
+    Attributes:
+        problems: every finding, a sentence each.
+    """
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("the TFLite file would not run on a device: " + "; ".join(problems))
+        self.problems = problems
+
+
+class VerificationError(ExportError):
+    """A signature of the exported file and Keras compute different numbers.
+
+    Attributes:
+        signature, tensor: where they differ.
+        difference: the largest absolute difference; `tolerance` is what was allowed.
+    """
+
+    def __init__(self, signature: str, tensor: str, difference: float, tolerance: float) -> None:
+        super().__init__(
+            f"{signature}: {tensor} differs from Keras by {difference:.3g}, more than the {tolerance:.3g} allowed; "
+            "nothing was exported. Please report the model"
+        )
+        self.signature = signature
+        self.tensor = tensor
+        self.difference = difference
+        self.tolerance = tolerance

@@ -1,0 +1,45 @@
+"""The gradients of activations.
+
+They multiply the gradient g by a mask of SIGN or CAST: a comparison with a scalar broadcasts, which tflite-runtime 2.14
+does 8 to 18 times slower.
+
+    relu        g · sign(y)                 y = max(x, 0), the output
+    relu6       g · [0 < y < 6]             y the output
+    leaky relu  g · (α + (1 − α) · [x > 0]) x the input
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from model_export.lowering.scope import Scope
+
+
+def _positive(x: Any) -> Any:
+    """1 where x > 0, else 0, without a comparison."""
+    return tf.sign(tf.nn.relu(x))
+
+
+def _relu_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    g, features = inputs
+    is_output = op.inputs[1].op.type == "Relu"
+    return [g * (tf.sign(features) if is_output else _positive(features))]
+
+
+def _relu6_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    g, features = inputs
+    return [g * _positive(features) * _positive(6.0 - features)]
+
+
+def _leaky_relu_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    g, x = inputs
+    alpha = op.get_attr("alpha")
+    return [g * (alpha + (1.0 - alpha) * _positive(x))]
+
+
+LOWERINGS = {
+    "LeakyReluGrad": _leaky_relu_gradient,
+    "Relu6Grad": _relu6_gradient,
+    "ReluGrad": _relu_gradient,
+}

@@ -1,0 +1,37 @@
+"""What the lowerings of one emitted body share: values worth building once, and what each variable holds by now.
+
+One scope belongs to one body of ops that always run together. The branches and bodies of control flow need their own,
+because a value built in a branch does not exist outside it.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+class Scope:
+    """The memory of one emitted body; see the module's description."""
+
+    def __init__(self) -> None:
+        self._built: dict[Hashable, Any] = {}
+        self._held: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, build: Callable[[], Any]) -> Any:
+        """What `build` gave when this key was first asked for: a convolution and its gradient share patches so."""
+        if key not in self._built:
+            self._built[key] = build()
+        return self._built[key]
+
+    def read(self, handle: Any, dtype: Any, shape: Sequence[int]) -> Any:
+        """The value that a variable holds at this point of the body, read once between two assignments."""
+        key = handle.ref()
+        if key not in self._held:
+            value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
+            self._held[key] = tf.ensure_shape(value, shape) if value.shape.rank is None else value
+        return self._held[key]
+
+    def assign(self, handle: Any, value: Any) -> None:
+        """Assign a variable; later reads of this body get the value itself."""
+        tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+        self._held[handle.ref()] = value

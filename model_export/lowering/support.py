@@ -1,0 +1,107 @@
+"""Finds, before any conversion, the ops that have neither a lowering nor a builtin form.
+
+Most ops of a model are on a list of those that TFLite has. About any other the converter itself is asked, with a
+program of that one op. An op that draws random numbers or has other side effects is refused without asking: the
+converter would fold a stateless generator with a constant key into one fixed noise tensor, silently.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from model_export.errors import UnsupportedOpError
+from model_export.lowering.emit import CALLS, SOURCES, needed_ops
+from model_export.lowering.graphs import called_graph, copy_op
+from model_export.lowering.registry import lowering_of
+
+# Measured on TensorFlow 2.21 and run on tflite-runtime 2.14 (facts/tflite.md, section 5), for the dtypes below.
+_NAMES = (
+    "Abs Add AddN AddV2 All Any ArgMax ArgMin AvgPool BatchMatMulV2 BatchToSpaceND BiasAdd BiasAddGrad "
+    "BroadcastGradientArgs BroadcastTo Cast Ceil ConcatV2 Const Cos DepthToSpace DepthwiseConv2dNative Elu Equal Exp "
+    "ExpandDims Fill Floor FloorDiv FloorMod GatherV2 Greater GreaterEqual LeakyRelu Less LessEqual Log LogSoftmax "
+    "LogicalAnd LogicalNot LogicalOr Max MaxPool Maximum Mean Min Minimum MirrorPad Mul Neg NotEqual OneHot Pack Pad "
+    "PadV2 Pow Prod Range RealDiv Relu Relu6 Reshape Round Rsqrt Select SelectV2 Selu Sigmoid SigmoidGrad "
+    "Sign Sin Slice Softmax Softplus SpaceToDepth Split SplitV Sqrt Square SquaredDifference Squeeze StridedSlice Sub "
+    "Sum Tanh TanhGrad Tile TopKV2 Transpose Unpack UnsortedSegmentSum"
+)
+_BUILTIN = frozenset(_NAMES.split())
+_DTYPES = frozenset({"bool", "float32", "int32", "int64", "uint8"})
+_RANDOM = re.compile(r"Random|Multinomial|TruncatedNormal|Shuffle|Rng")
+_CONTROL_FLOW = frozenset({"Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"})
+_VARIABLE_OPS = frozenset({"VarHandleOp"})
+
+
+def check_ops(graph: Any, outputs: Sequence[Any], layers: Collection[str]) -> None:
+    """Refuse a traced graph that holds an op without a builtin form.
+
+    Args:
+        layers: the names of the model's layers, to say which one an op belongs to.
+
+    Raises:
+        UnsupportedOpError: for the first such op, in the order of execution.
+    """
+    for op in _ops(graph, outputs):
+        if (reason := _refusal(op)) is not None:
+            raise UnsupportedOpError(op.type, op.name, _layer_of(op, layers), _source_of(op), reason)
+
+
+def _ops(graph: Any, outputs: Sequence[Any]) -> Iterator[Any]:
+    for op in needed_ops(graph, outputs):
+        if op.type in CALLS:
+            body = called_graph(op)
+            yield from _ops(body, body.outputs)
+        elif op.type not in SOURCES:
+            yield op
+
+
+def _refusal(op: Any) -> str | None:
+    if lowering_of(op.type) is not None:
+        return None
+    if op.type in _CONTROL_FLOW:
+        return "is control flow, which this version does not export"
+    if _RANDOM.search(op.type):
+        return "draws random numbers, which this version does not export"
+    if op.op_def.is_stateful and op.type not in _BUILTIN | _VARIABLE_OPS:
+        return "has side effects, which TFLite cannot express"
+    if op.type in _BUILTIN and all(value.dtype.name in _DTYPES for value in [*op.inputs, *op.outputs]):
+        return None
+    return None if _converts(op) else "has no form in TFLite's builtin ops"
+
+
+def _converts(op: Any) -> bool:
+    """Whether the converter takes a program of this op alone, its constant inputs kept constant."""
+    known = [tf.get_static_value(value) for value in op.inputs]
+    open_inputs = [value for value, constant in zip(op.inputs, known, strict=True) if constant is None]
+    specs = [tf.TensorSpec(value.shape, value.dtype) for value in open_inputs]
+
+    def body(*arguments: Any) -> list[Any]:
+        remaining = iter(arguments)
+        inputs = [
+            next(remaining) if constant is None else tf.constant(constant, value.dtype)
+            for value, constant in zip(op.inputs, known, strict=True)
+        ]
+        return copy_op(op, inputs)
+
+    program = tf.function(body, input_signature=specs, autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([program.get_concrete_function()], program)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        converter.convert()
+    except Exception:  # whatever the converter raises, its answer is no
+        return False
+    return True
+
+
+def _layer_of(op: Any, layers: Collection[str]) -> str:
+    """The innermost part of the op's name that is a layer; gradients carry the name of what they are a gradient of."""
+    return next((part for part in reversed(op.name.split("/")[:-1]) if part in layers), "")
+
+
+def _source_of(op: Any) -> str:
+    """The last line outside of libraries that led to the op."""
+    for frame in reversed(op.traceback or ()):
+        if "site-packages" not in frame.filename and "/model_export/" not in frame.filename:
+            return f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+    return ""

@@ -1,0 +1,116 @@
+"""The device protocol's routes."""
+
+import asyncio
+import random
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+
+from orchestrator.api.access import AnybodyKnown, ContextOf, Device
+from orchestrator.api.exchange import described, read_message, reply
+from orchestrator.errors import NotFoundError
+from orchestrator.services import check_in as check_ins
+from orchestrator.services import enrolment, reporting, sessions
+from wire import routes
+from wire.messages import (
+    Challenge,
+    CheckIn,
+    CheckInReply,
+    Enrolled,
+    Enrolment,
+    Report,
+    ReportReceipt,
+    Session,
+    SessionRequest,
+)
+
+router = APIRouter(tags=["devices"])
+
+_randomness = random.SystemRandom()
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+
+@router.post(routes.DEVICES, **described(takes=Enrolment, gives=Enrolled, status=201))
+async def enrol(request: Request, context: ContextOf) -> Response:
+    """Join a population with a one-time token and a key of the device's own."""
+    message = await read_message(request, Enrolment, context.settings.max_document_bytes)
+    public_key = enrolment.proven_key(message)
+    plan_key = context.signer.public_key
+    enrolled = await context.database.write(
+        lambda tx: enrolment.enrol(tx, message, public_key, plan_key, context.clock())
+    )
+    return reply(enrolled, 201)
+
+
+@router.post(routes.challenges("{device_id}"), **described(gives=Challenge, status=201))
+async def challenge(device_id: str, context: ContextOf) -> Response:
+    """Ask for random text to sign."""
+    lifetime = context.settings.challenge_seconds
+    made = await context.database.write(lambda tx: sessions.challenge(tx, device_id, lifetime, context.clock()))
+    return reply(made, 201)
+
+
+@router.post(routes.sessions("{device_id}"), **described(takes=SessionRequest, gives=Session, status=201))
+async def open_session(device_id: str, request: Request, context: ContextOf) -> Response:
+    """Turn a signed challenge into a session token."""
+    message = await read_message(request, SessionRequest, context.settings.max_document_bytes)
+    lifetime = context.settings.session_seconds
+    session = await context.database.write(
+        lambda tx: sessions.open_session(tx, device_id, message, lifetime, context.clock())
+    )
+    return reply(session, 201)
+
+
+@router.post(routes.CHECK_INS, **described(takes=CheckIn, gives=CheckInReply))
+async def check_in(request: Request, device: Device, context: ContextOf) -> Response:
+    """Offer to work: an assignment, or a time to come back."""
+    message = await read_message(request, CheckIn, context.settings.max_document_bytes)
+    answer = await context.database.write(
+        lambda tx: check_ins.check_in(
+            tx,
+            device,
+            message,
+            interval_seconds=context.settings.check_in_seconds,
+            randomness=_randomness,
+            now=context.clock(),
+        )
+    )
+    return reply(answer)
+
+
+@router.get(routes.resource("{sha256}"), dependencies=[AnybodyKnown], response_class=FileResponse)
+async def resource(sha256: str, request: Request, context: ContextOf) -> Response:
+    """Bytes that never change, whole or by `Range`."""
+    path = await asyncio.to_thread(context.store.blob_path, sha256)
+    if path is None:
+        raise NotFoundError(f"there are no bytes with the digest {sha256!r}")
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": _FOR_EVER}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, headers=headers, media_type=routes.OCTETS)
+
+
+@router.put(
+    routes.update("{assignment_id}"),
+    status_code=204,
+    response_class=Response,
+    openapi_extra={"requestBody": {"required": True, "content": {routes.OCTETS: {}}}},
+)
+async def put_update(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
+    """Send an assignment's update, as safetensors, with its SHA-256 in `X-Content-SHA256`."""
+    sha256 = request.headers.get(routes.DIGEST_HEADER, "")
+    incoming = await reporting.receive_update(context, device, assignment_id, sha256)
+    try:
+        async for chunk in request.stream():
+            incoming.write(chunk)
+        await asyncio.to_thread(incoming.finish)
+    finally:
+        incoming.discard()
+    return Response(status_code=204)
+
+
+@router.post(routes.report("{assignment_id}"), **described(takes=Report, gives=ReportReceipt))
+async def report(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
+    """End an assignment. The answer comes when the report is durable; the same report again gets the same answer."""
+    message = await read_message(request, Report, context.settings.max_document_bytes)
+    return reply(await reporting.report(context, device, assignment_id, message))

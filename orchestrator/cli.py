@@ -1,0 +1,60 @@
+"""`fedelta serve`: the orchestrator as a process."""
+
+import argparse
+import logging
+import socket
+import sys
+from pathlib import Path
+
+from wire.command import Command
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir", type=Path, required=True, help="the folder of the database, the store and the key"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8700, help="the port to listen on, 0 for a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--check-in-seconds",
+        type=float,
+        default=5.0,
+        help="about how often a device without work comes back (default: %(default)s)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        import uvicorn
+
+        from orchestrator.app import create_app, open_context
+        from orchestrator.settings import Settings
+    except ModuleNotFoundError as error:
+        print(f"fedelta serve needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for library in ("alembic", "sqlalchemy"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
+    context, secrets = open_context(settings)
+    if secrets is not None:
+        print("This is the first start. Keep these; they are shown once:", flush=True)
+        print(f"  operator API key   {secrets.api_key}", flush=True)
+        print(
+            f"  enrolment token    {secrets.enrolment_token}  (one device, population {secrets.population})", flush=True
+        )
+    try:
+        listening = socket.create_server((arguments.host, arguments.port), backlog=2048)
+    except OSError as error:
+        print(f"error: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"Serving on http://{arguments.host}:{listening.getsockname()[1]}; the API's page is /docs", flush=True)
+    uvicorn.Server(uvicorn.Config(create_app(context), log_level="warning", timeout_graceful_shutdown=10)).run(
+        [listening]
+    )
+    return 0
+
+
+COMMAND = Command("serve", "run the orchestrator", _add_arguments, _run)

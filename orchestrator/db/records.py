@@ -1,0 +1,92 @@
+"""Rows as records: what the queries give and take."""
+
+from dataclasses import dataclass
+
+from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.rounds import Progress, RoundState
+from orchestrator.domain.tasks import TaskState
+from plans.manifest import Manifest, Work
+from wire.messages import CheckIn, Resource, SignedPlan
+from wire.operator_messages import RoundPolicy
+
+
+@dataclass(frozen=True)
+class DeviceRecord:
+    """An enrolled device."""
+
+    device_id: str
+    population: str
+    algorithm: str
+    public_key: bytes
+    enrolled_at: float
+    last_seen_at: float | None
+    check_in: CheckIn | None
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """A task with its plan's manifest."""
+
+    task_id: str
+    name: str
+    population: str
+    plan_sha256: str
+    manifest: Manifest
+    work_name: str
+    reads: str | None
+    policy: RoundPolicy
+    signed_plan: SignedPlan
+    state: TaskState
+    created_at: float
+    ended_at: float | None
+    failure: str
+
+    @property
+    def work(self) -> Work:
+        """The work that the task's rounds do."""
+        return self.manifest.work(self.work_name)
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """A round, with the task it belongs to."""
+
+    round_id: str
+    task: TaskRecord
+    round_number: int
+    reads_round: int
+    broadcast: Resource
+    progress: Progress
+    created_at: float
+    ended_at: float | None
+    metrics: dict[str, float]
+    reason: str
+
+    @property
+    def state(self) -> RoundState:
+        """Where the round stands."""
+        return self.progress.state
+
+
+@dataclass(frozen=True)
+class AssignmentRecord:
+    """An assignment, with the round it belongs to."""
+
+    assignment_id: str
+    round: RoundRecord
+    device_id: str
+    state: AssignmentState
+    seed: int
+    update_sha256: str | None
+    metrics: dict[str, float]
+    reason: str
+
+
+@dataclass(frozen=True)
+class CheckpointRecord:
+    """A kept server state."""
+
+    task_id: str
+    round_number: int
+    resource: Resource
+    created_at: float

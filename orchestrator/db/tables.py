@@ -1,0 +1,164 @@
+"""The tables. `alembic/versions` makes them; a test holds the two equal.
+
+Moments are UTC seconds since 1970 (float). Secrets are kept as SHA-256 only. JSON columns hold the documents of
+`wire`, so that a row and a message say the same thing in the same words.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=_NAMES)
+
+ID = String(36)
+DIGEST = String(64)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_sha256", DIGEST, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+populations = Table(
+    "populations",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("created_at", Float, nullable=False),
+)
+
+enrolment_tokens = Table(
+    "enrolment_tokens",
+    metadata,
+    Column("token_sha256", DIGEST, primary_key=True),
+    Column("population", ForeignKey(populations.c.name), nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device_id", ID, primary_key=True),
+    Column("population", ForeignKey(populations.c.name), nullable=False, index=True),
+    Column("algorithm", String(20), nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("token_sha256", ForeignKey(enrolment_tokens.c.token_sha256), nullable=False),
+    Column("enrolled_at", Float, nullable=False),
+    Column("last_seen_at", Float),
+    Column("check_in", JSON),  # the last wire.messages.CheckIn
+    # The same token with the same key is one enrolment, however often the answer was lost.
+    UniqueConstraint("token_sha256", "public_key"),
+)
+
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("challenge_sha256", DIGEST, primary_key=True),
+    Column("device_id", ForeignKey(devices.c.device_id), nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_sha256", DIGEST, primary_key=True),
+    Column("device_id", ForeignKey(devices.c.device_id), nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("sha256", DIGEST, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("manifest", JSON, nullable=False),  # plans.manifest.Manifest
+    Column("created_at", Float, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task_id", ID, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("population", ForeignKey(populations.c.name), nullable=False),
+    Column("plan_sha256", ForeignKey(plans.c.sha256), nullable=False),
+    Column("work", String(200), nullable=False),
+    Column("reads", ForeignKey("tasks.task_id")),
+    Column("policy", JSON, nullable=False),  # wire.operator_messages.RoundPolicy
+    Column("signed_plan", JSON, nullable=False),  # wire.messages.SignedPlan
+    Column("state", String(20), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("failure", String(2000), nullable=False),
+    Index(None, "population", "state"),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("round_id", ID, primary_key=True),
+    Column("task_id", ForeignKey(tasks.c.task_id), nullable=False),
+    Column("round_number", Integer, nullable=False),  # from 1
+    Column("state", String(20), nullable=False, index=True),
+    Column("reads_round", Integer, nullable=False),  # the round whose checkpoint it started from
+    Column("broadcast_sha256", DIGEST, nullable=False),
+    Column("broadcast_size_bytes", BigInteger, nullable=False),
+    Column("assigned", Integer, nullable=False),
+    Column("reported", Integer, nullable=False),
+    Column("settled", Integer, nullable=False),  # declined or failed on the device
+    Column("created_at", Float, nullable=False),
+    Column("first_assigned_at", Float),
+    Column("reporting_since", Float),
+    Column("ended_at", Float),
+    Column("metrics", JSON, nullable=False),
+    Column("reason", String(2000), nullable=False),
+    UniqueConstraint("task_id", "round_number"),
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("assignment_id", ID, primary_key=True),
+    Column("round_id", ForeignKey(rounds.c.round_id), nullable=False),
+    Column("device_id", ForeignKey(devices.c.device_id), nullable=False, index=True),
+    Column("state", String(20), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("assigned_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("update_sha256", DIGEST),
+    Column("metrics", JSON, nullable=False),
+    Column("reason", String(500), nullable=False),
+    # A device takes part in a round once; the row is also what makes a claim safe to repeat.
+    UniqueConstraint("round_id", "device_id"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("task_id", ForeignKey(tasks.c.task_id), primary_key=True),
+    Column("round_number", Integer, primary_key=True),  # 0 is the state the task began with
+    Column("sha256", DIGEST, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Pure rules of rounds, assignments, selection and pacing; time and randomness are arguments."""

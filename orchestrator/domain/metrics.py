@@ -1,0 +1,30 @@
+"""A round's metrics from those of its devices.
+
+Works give sums and counts (`loss_sum`, `loss_count`), because those of two devices add up. The sums here are exactly
+rounded (`math.fsum`), so that they do not depend on the order in which devices reported.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+_SUM, _COUNT = "_sum", "_count"
+
+
+def combine(reports: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The round's metrics: `<name>_sum` over `<name>_count` where both are given, the plain total otherwise.
+
+    A mean of nothing is left out.
+    """
+    gathered = list(reports)
+    names = sorted({name for report in gathered for name in report})
+    totals = {name: math.fsum(report.get(name, 0.0) for report in gathered) for name in names}
+    combined: dict[str, float] = {}
+    for name, total in totals.items():
+        stem = name.removesuffix(_SUM)
+        count = totals.get(stem + _COUNT)
+        if name.endswith(_SUM) and count is not None:
+            if count > 0:
+                combined[stem] = total / count
+        elif not (name.endswith(_COUNT) and name.removesuffix(_COUNT) + _SUM in totals):
+            combined[name] = total
+    return combined

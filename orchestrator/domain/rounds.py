@@ -1,0 +1,116 @@
+"""The life of a round: one table of legal transitions, and the rule that says when each is due.
+
+    SELECTION ──▶ REPORTING ──▶ AGGREGATION ──▶ COMPLETED
+        │             │              │
+        └── ABANDONED ┘              └──▶ FAILED          (any open state ──▶ CANCELLED with its task)
+
+A round that too few devices report in is abandoned, and says so; a round that we fail is failed. Neither is silent,
+and a round that has ended never changes again.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wire.operator_messages import RoundPolicy
+
+
+class RoundState(StrEnum):
+    """Where a round stands."""
+
+    SELECTION = "selection"
+    REPORTING = "reporting"
+    AGGREGATION = "aggregation"
+    COMPLETED = "completed"
+    ABANDONED = "abandoned"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: dict[RoundState, frozenset[RoundState]] = {
+    RoundState.SELECTION: frozenset({RoundState.REPORTING, RoundState.ABANDONED, RoundState.CANCELLED}),
+    RoundState.REPORTING: frozenset({RoundState.AGGREGATION, RoundState.ABANDONED, RoundState.CANCELLED}),
+    RoundState.AGGREGATION: frozenset({RoundState.COMPLETED, RoundState.FAILED, RoundState.CANCELLED}),
+    RoundState.COMPLETED: frozenset(),
+    RoundState.ABANDONED: frozenset(),
+    RoundState.FAILED: frozenset(),
+    RoundState.CANCELLED: frozenset(),
+}
+
+OPEN = frozenset(state for state, following in TRANSITIONS.items() if following)
+ACCEPTS_REPORTS = frozenset({RoundState.SELECTION, RoundState.REPORTING})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the rule needs to know of a round.
+
+    Attributes:
+        assigned: devices selected so far.
+        reported: completed reports, each of which will be counted.
+        settled: assignments that ended without an update (declined or failed).
+        first_assigned_at, reporting_since: moments, None where they have not come.
+    """
+
+    state: RoundState
+    assigned: int
+    reported: int
+    settled: int
+    first_assigned_at: float | None
+    reporting_since: float | None
+
+    @property
+    def outstanding(self) -> int:
+        """Devices that may still report."""
+        return self.assigned - self.reported - self.settled
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A step that is due, and why, for people."""
+
+    state: RoundState
+    reason: str = ""
+
+
+def due_transition(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
+    """The transition that is due for a round at this moment, if one is. Only waiting states have one."""
+    match progress.state:
+        case RoundState.SELECTION:
+            return _due_in_selection(progress, policy, now)
+        case RoundState.REPORTING:
+            return _due_in_reporting(progress, policy, now)
+        case _:
+            return None
+
+
+def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
+    if progress.assigned >= policy.cohort or progress.reported >= policy.goal:
+        return Transition(RoundState.REPORTING)
+    if progress.first_assigned_at is None or now < progress.first_assigned_at + policy.selection_deadline_seconds:
+        return None
+    if progress.reported + progress.outstanding >= policy.minimum:
+        return Transition(RoundState.REPORTING)
+    return Transition(
+        RoundState.ABANDONED,
+        f"{progress.assigned} devices were selected in {policy.selection_deadline_seconds:g} s; "
+        f"{policy.minimum} reports are needed",
+    )
+
+
+def _due_in_reporting(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
+    if progress.reported >= policy.goal:
+        return Transition(RoundState.AGGREGATION)
+    late = now >= (progress.reporting_since or now) + policy.reporting_deadline_seconds
+    if not late and progress.outstanding > 0:
+        return None
+    if progress.reported >= policy.minimum:
+        return Transition(RoundState.AGGREGATION)
+    when = f"in {policy.reporting_deadline_seconds:g} s" if late else "and no device is left"
+    return Transition(RoundState.ABANDONED, f"{progress.reported} devices reported {when}; {policy.minimum} are needed")
+
+
+def seconds_left(progress: Progress, policy: RoundPolicy, now: float) -> float:
+    """How long a device that is selected now has until the last moment for its report."""
+    selection_ends = (progress.first_assigned_at or now) + policy.selection_deadline_seconds
+    reporting_since = progress.reporting_since if progress.reporting_since is not None else selection_ends
+    return max(0.0, reporting_since + policy.reporting_deadline_seconds - now)

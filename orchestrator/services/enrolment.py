@@ -1,0 +1,65 @@
+"""How a device comes to be known: a one-time token, and a key that it proves it holds."""
+
+import uuid
+
+from sqlalchemy import Connection
+
+from orchestrator.db import queries
+from orchestrator.db.records import DeviceRecord
+from orchestrator.errors import NotFoundError, UnauthenticatedError
+from orchestrator.signing import is_signed, new_secret, read_public_key, secret_sha256
+from wire import statements
+from wire.messages import Enrolled, Enrolment, PublicKey
+from wire.operator_messages import EnrolmentToken, EnrolmentTokenRequest
+
+TOKEN_PREFIX = "fde_"  # noqa: S105 - how a token begins, not one
+
+
+def mint_token(tx: Connection, request: EnrolmentTokenRequest, now: float) -> EnrolmentToken:
+    """Make a token with which devices may join a population."""
+    if not queries.population_exists(tx, request.population):
+        raise NotFoundError(f"there is no population {request.population!r}; make it first")
+    token = new_secret(TOKEN_PREFIX)
+    expires_at = now + request.expires_in_seconds
+    queries.add_enrolment_token(tx, secret_sha256(token), request.population, request.uses, now, expires_at)
+    return EnrolmentToken(token, request.population, request.uses, expires_at)
+
+
+def proven_key(request: Enrolment) -> bytes:
+    """The public key of an enrolment whose signature shows that the device holds the private one.
+
+    Raises:
+        UnauthenticatedError: it does not.
+    """
+    public_key = read_public_key(request.algorithm, request.public_key)
+    statement = statements.enrolment(request.token, request.public_key)
+    if not is_signed(public_key, statement, request.signature):
+        raise UnauthenticatedError("the enrolment's signature is not by the key it brings")
+    return public_key
+
+
+def enrol(tx: Connection, request: Enrolment, public_key: bytes, plan_key: PublicKey, now: float) -> Enrolled:
+    """Enrol a device. The same token with the same key again gets the first answer, so that a lost one does no harm.
+
+    Raises:
+        UnauthenticatedError: the token is unknown, used up or expired.
+    """
+    token_sha256 = secret_sha256(request.token)
+    device = queries.device_enrolled_with(tx, token_sha256, public_key)
+    if device is None:
+        population = queries.use_enrolment_token(tx, token_sha256, now)
+        if population is None:
+            raise UnauthenticatedError(
+                "the enrolment token is unknown, used up or expired; ask the operator for another"
+            )
+        device = DeviceRecord(
+            device_id=str(uuid.uuid4()),
+            population=population,
+            algorithm=request.algorithm,
+            public_key=public_key,
+            enrolled_at=now,
+            last_seen_at=None,
+            check_in=None,
+        )
+        queries.add_device(tx, device, token_sha256)
+    return Enrolled(device.device_id, device.population, (plan_key,))

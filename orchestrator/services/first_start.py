@@ -1,0 +1,33 @@
+"""What a server makes for itself the first time it starts."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from orchestrator.db import queries
+from orchestrator.services import enrolment
+from orchestrator.signing import new_secret, secret_sha256
+from wire.operator_messages import EnrolmentTokenRequest
+
+API_KEY_PREFIX = "fdo_"
+DEFAULT_POPULATION = "default"
+
+
+@dataclass(frozen=True)
+class FirstSecrets:
+    """The secrets that are shown once."""
+
+    api_key: str
+    enrolment_token: str
+    population: str
+
+
+def make_first_secrets(tx: Connection, now: float) -> FirstSecrets | None:
+    """An operator key, the `default` population and a token to join it; None where this is not the first start."""
+    if queries.any_api_key(tx):
+        return None
+    api_key = new_secret(API_KEY_PREFIX)
+    queries.add_api_key(tx, secret_sha256(api_key), "first", now)
+    queries.add_population(tx, DEFAULT_POPULATION, now)
+    token = enrolment.mint_token(tx, EnrolmentTokenRequest(DEFAULT_POPULATION), now)
+    return FirstSecrets(api_key, token.token, DEFAULT_POPULATION)

@@ -1,0 +1,156 @@
+"""A device's update and report: checked from the cheapest to the dearest, durable before they are acknowledged.
+
+A report is settled once. The same report again gets the first answer; another one is refused and changes nothing.
+"""
+
+import asyncio
+import math
+
+from sqlalchemy import Connection
+
+from orchestrator.context import Context
+from orchestrator.db import queries
+from orchestrator.db.records import AssignmentRecord, DeviceRecord
+from orchestrator.domain import assignments, rounds
+from orchestrator.domain.assignments import AssignmentState
+from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
+from orchestrator.services import round_clock
+from orchestrator.signing import is_signed
+from orchestrator.storage import IncomingUpdate
+from plans import accumulators
+from plans.errors import ContributionError
+from wire import statements, tensors
+from wire.errors import ErrorCode, TensorFormatError
+from wire.messages import Outcome, Report, ReportReceipt, Resource, UpdateManifest
+
+
+async def receive_update(context: Context, device: DeviceRecord, assignment_id: str, sha256: str) -> IncomingUpdate:
+    """Begin to take the bytes of an assignment's update, which must have exactly the size that its plan gives them.
+
+    Raises:
+        NotFoundError: the assignment is not this device's.
+        ConflictError: its round takes no update any more.
+    """
+    assignment = await context.database.read(lambda tx: _own_assignment(tx, device, assignment_id))
+    _check_open(assignment)
+    specs = assignment.round.task.work.update_specs
+    if not specs:
+        raise InvalidRequestError(f"the work {assignment.round.task.work_name!r} has no update to upload")
+    try:
+        expected = Resource(sha256, tensors.encoded_size(specs))
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
+    return context.store.receive_update(assignment_id, expected)
+
+
+async def report(context: Context, device: DeviceRecord, assignment_id: str, message: Report) -> ReportReceipt:
+    """Settle an assignment.
+
+    Raises:
+        NotFoundError: the assignment is not this device's.
+        ConflictError: it is settled otherwise, or its round takes no report any more.
+        InvalidRequestError: the metrics or the update are not what the plan says.
+    """
+    assignment = await context.database.read(lambda tx: _own_assignment(tx, device, assignment_id))
+    earlier = _earlier_receipt(assignment, message)
+    if earlier is not None:
+        return earlier
+    _check_open(assignment)
+    await asyncio.to_thread(_check_report, context, device, assignment, message)
+    receipt = await context.database.write(
+        lambda tx: _settle(tx, _own_assignment(tx, device, assignment_id), message, context.clock())
+    )
+    context.wake.set()
+    return receipt
+
+
+def _own_assignment(tx: Connection, device: DeviceRecord, assignment_id: str) -> AssignmentRecord:
+    assignment = queries.assignment(tx, assignment_id)
+    if assignment is None or assignment.device_id != device.device_id:
+        raise NotFoundError(f"this device has no assignment {assignment_id!r}")
+    return assignment
+
+
+def _earlier_receipt(assignment: AssignmentRecord, message: Report) -> ReportReceipt | None:
+    """The first answer, where this report was given before; None where the assignment is still out."""
+    outcome = assignments.OUTCOME_OF.get(assignment.state)
+    if outcome is None:
+        return None
+    if (outcome, assignment.update_sha256) != (message.outcome, _digest(message)):
+        raise ConflictError(
+            f"the assignment was reported {outcome.value} with the update {assignment.update_sha256}; "
+            "a report is never replaced",
+            ErrorCode.REPORT_CONFLICT,
+        )
+    return ReportReceipt(assignment.assignment_id, outcome, assignment.update_sha256)
+
+
+def _check_open(assignment: AssignmentRecord) -> None:
+    if assignment.state is not AssignmentState.ASSIGNED or assignment.round.state not in rounds.ACCEPTS_REPORTS:
+        raise ConflictError(
+            f"round {assignment.round.round_number} of {assignment.round.task.name!r} takes nothing more from this "
+            "assignment; check in again",
+            ErrorCode.ASSIGNMENT_CLOSED,
+        )
+
+
+def _settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: float) -> ReportReceipt:
+    earlier = _earlier_receipt(assignment, message)
+    if earlier is not None:
+        return earlier
+    _check_open(assignment)
+    state = assignments.STATE_AFTER[message.outcome]
+    queries.end_assignment(
+        tx,
+        assignment.assignment_id,
+        state,
+        now,
+        update_sha256=_digest(message),
+        metrics=message.metrics,
+        reason=message.reason,
+    )
+    queries.count_ending(tx, assignment.round.round_id, state)
+    round_clock.advance(tx, assignment.round.round_id, now)
+    return ReportReceipt(assignment.assignment_id, message.outcome, _digest(message))
+
+
+def _digest(message: Report) -> str | None:
+    return None if message.update is None else message.update.resource.sha256
+
+
+def _check_report(context: Context, device: DeviceRecord, assignment: AssignmentRecord, message: Report) -> None:
+    work = assignment.round.task.work
+    if message.outcome is not Outcome.COMPLETED:
+        if message.update is not None or message.metrics:
+            raise InvalidRequestError(f"a report of {message.outcome.value} brings no update and no metrics")
+        return
+    if message.metrics.keys() != work.metrics.keys():
+        expected, found = (", ".join(sorted(names)) or "none" for names in (work.metrics, message.metrics))
+        raise InvalidRequestError(f"expected the metrics {expected}; found {found}")
+    if not all(math.isfinite(value) for value in message.metrics.values()):
+        raise InvalidRequestError("a metric is not finite", ErrorCode.NOT_FINITE)
+    if (message.update is not None) != bool(work.update):
+        needed = "an update" if work.update else "no update"
+        raise InvalidRequestError(f"the work {assignment.round.task.work_name!r} reports {needed}")
+    if message.update is not None:
+        _check_update(context, device, assignment, message.update)
+
+
+def _check_update(context: Context, device: DeviceRecord, assignment: AssignmentRecord, update: UpdateManifest) -> None:
+    sha256 = update.resource.sha256
+    statement = statements.update(assignment.assignment_id, assignment.round.round_number, sha256)
+    if not is_signed(device.public_key, statement, update.signature):
+        raise InvalidRequestError("the update's signature is not by this device's key", ErrorCode.INVALID_UPDATE)
+    path = context.store.update_path(assignment.assignment_id, sha256)
+    if not path.exists():
+        raise ConflictError(
+            f"no update {sha256} has come for this assignment; send it, then report", ErrorCode.UPDATE_MISSING
+        )
+    task = assignment.round.task
+    try:
+        values = tensors.decode_as(task.work.update_specs, path.read_bytes())
+        accumulators.check_contribution(task.work, values, task.policy.cohort)
+    except TensorFormatError as error:
+        raise InvalidRequestError(f"the update is not what the plan says: {error}", ErrorCode.INVALID_UPDATE) from None
+    except ContributionError as error:
+        raise InvalidRequestError(str(error), error.code) from None

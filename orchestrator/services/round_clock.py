@@ -1,0 +1,95 @@
+"""Moves rounds when their time has come. `tick(now)` is a plain function: it has no clock of its own."""
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from orchestrator.db import queries
+from orchestrator.db.records import CheckpointRecord, RoundRecord, TaskRecord
+from orchestrator.domain import rounds
+from orchestrator.domain.rounds import RoundState
+from orchestrator.domain.tasks import TaskState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a tick found to be done outside a transaction: sums to make, and broadcasts to prepare."""
+
+    to_aggregate: tuple[str, ...]
+    to_open: tuple[TaskRecord, ...]
+
+
+def tick(tx: Connection, now: float) -> Due:
+    """Take every transition that is due, end tasks that are complete, and say what else waits."""
+    for round_ in queries.open_rounds(tx):
+        advance(tx, round_.round_id, now)
+    aggregating = [round_.round_id for round_ in queries.open_rounds(tx) if round_.state is RoundState.AGGREGATION]
+    waiting = queries.running_tasks_without_open_round(tx)
+    return Due(tuple(aggregating), tuple(task for task in waiting if _wants_round(tx, task, now)))
+
+
+def advance(tx: Connection, round_id: str, now: float) -> None:
+    """Take the transitions of one round that are due at this moment, one after the other."""
+    while (round_ := queries.round_(tx, round_id)) is not None:
+        transition = rounds.due_transition(round_.progress, round_.task.policy, now)
+        if transition is None:
+            return
+        _take(tx, round_, transition, now)
+
+
+def base_checkpoint(tx: Connection, task: TaskRecord) -> CheckpointRecord | None:
+    """The checkpoint that a task's next round starts from; None where there is none yet.
+
+    A task that reads another goes through that one's checkpoints in their order, each once.
+    """
+    if task.reads is None:
+        return queries.latest_checkpoint(tx, task.task_id)
+    return queries.first_checkpoint_after(tx, task.reads, queries.last_round_read(tx, task.task_id))
+
+
+def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, now: float) -> None:
+    match transition.state:
+        case RoundState.REPORTING:
+            queries.move_round(tx, round_.round_id, round_.state, transition.state, reporting_since=now)
+        case RoundState.AGGREGATION:
+            queries.move_round(tx, round_.round_id, round_.state, transition.state)
+            queries.expire_assignments(tx, round_.round_id, now)
+        case _:
+            end_round(tx, round_, transition.state, now, transition.reason)
+    log.info("round %d of %s: %s %s", round_.round_number, round_.task.name, transition.state, transition.reason)
+
+
+def end_round(
+    tx: Connection,
+    round_: RoundRecord,
+    state: RoundState,
+    now: float,
+    reason: str = "",
+    metrics: dict[str, float] | None = None,
+) -> bool:
+    """End a round; False where it was not in that state any more."""
+    ended = queries.move_round(
+        tx, round_.round_id, round_.state, state, ended_at=now, reason=reason[:2000], metrics=metrics or {}
+    )
+    if ended:
+        queries.expire_assignments(tx, round_.round_id, now)
+    return ended
+
+
+def _wants_round(tx: Connection, task: TaskRecord, now: float) -> bool:
+    if queries.completed_rounds(tx, task.task_id) >= task.policy.rounds:
+        queries.end_task(tx, task.task_id, TaskState.COMPLETED, now)
+        return False
+    if base_checkpoint(tx, task) is not None:
+        return True
+    if task.reads is not None and _has_ended(tx, task.reads):
+        queries.end_task(tx, task.task_id, TaskState.COMPLETED, now)
+    return False
+
+
+def _has_ended(tx: Connection, task_id: str) -> bool:
+    task = queries.task(tx, task_id)
+    return task is None or task.state is not TaskState.RUNNING

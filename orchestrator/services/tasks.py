@@ -1,0 +1,194 @@
+"""What operators ask for: tasks pushed, looked at and cancelled."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from orchestrator.db import queries
+from orchestrator.db.records import TaskRecord
+from orchestrator.domain.rounds import RoundState
+from orchestrator.domain.tasks import TaskState
+from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
+from orchestrator.services import round_clock
+from orchestrator.signing import PlanSigner
+from orchestrator.storage import FolderStore
+from plans import bundle, contract, manifest
+from plans.errors import PlanError, UnsupportedPlanError
+from plans.manifest import Manifest, Work
+from wire import tensors
+from wire.errors import ErrorCode
+from wire.messages import Resource
+from wire.operator_messages import RoundView, TaskRequest, TaskView
+
+PLAN_VALID_SECONDS = 400 * 24 * 3600
+_PLAN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredPlan:
+    """A checked plan whose bytes, and whose first state, are in the store."""
+
+    resource: Resource
+    manifest: Manifest
+    initial: Resource
+
+
+def store_plan(store: FolderStore, data: bytes) -> StoredPlan:
+    """Check a plan as a whole, load its programs, and keep it. Nothing is kept of a plan that is refused.
+
+    Raises:
+        InvalidRequestError: not a plan, or one that this version does not run.
+    """
+    try:
+        plan = bundle.unpack(data)
+        manifest.check_supported(plan.manifest)
+        contract.check(plan)
+    except UnsupportedPlanError as error:
+        raise InvalidRequestError(str(error), ErrorCode.UNSUPPORTED_PLAN) from None
+    except PlanError as error:
+        raise InvalidRequestError(str(error), ErrorCode.INVALID_PLAN) from None
+    return StoredPlan(store.put(data), plan.manifest, store.put(tensors.encode(plan.initial)))
+
+
+def plan_of_task(tx: Connection, task_id: str) -> tuple[Resource, Manifest]:
+    """The plan that a task runs, for another task that reads its checkpoints."""
+    source = existing_task(tx, task_id)
+    return source.signed_plan.resource, source.manifest
+
+
+def push(tx: Connection, request: TaskRequest, plan: StoredPlan | None, signer: PlanSigner, now: float) -> TaskRecord:
+    """Make a task, with its first checkpoint where it changes a state.
+
+    Args:
+        plan: None where the task runs the plan of the task that it reads.
+
+    Raises:
+        InvalidRequestError: the request contradicts itself or its plan.
+        NotFoundError: the population, or the task to read, is not there.
+    """
+    if not queries.population_exists(tx, request.population):
+        raise NotFoundError(f"there is no population {request.population!r}; make it first")
+    resource, plan_manifest = _chosen_plan(tx, request, plan)
+    work_name = request.work or ("evaluate" if request.reads else "train")
+    try:
+        work = plan_manifest.work(work_name)
+    except PlanError as error:
+        raise InvalidRequestError(str(error)) from None
+    _check_reading(tx, request, work, plan_manifest)
+    task_id = str(uuid.uuid4())
+    task = TaskRecord(
+        task_id=task_id,
+        name=request.name,
+        population=request.population,
+        plan_sha256=resource.sha256,
+        manifest=plan_manifest,
+        work_name=work_name,
+        reads=request.reads,
+        policy=request.policy,
+        signed_plan=signer.sign(
+            resource,
+            task_id=task_id,
+            population=request.population,
+            version=_PLAN_VERSION,
+            expires=int(now) + PLAN_VALID_SECONDS,
+        ),
+        state=TaskState.RUNNING,
+        created_at=now,
+        ended_at=None,
+        failure="",
+    )
+    queries.add_plan(tx, resource, plan_manifest, now)
+    queries.add_task(tx, task)
+    if plan is not None and request.reads is None:
+        queries.add_checkpoint(tx, task_id, 0, plan.initial, now)
+    return task
+
+
+def cancel(tx: Connection, task_id: str, now: float) -> TaskRecord:
+    """Stop a task and the round it is in; a task that was cancelled before stays as it is.
+
+    Raises:
+        ConflictError: the task has ended otherwise.
+    """
+    task = existing_task(tx, task_id)
+    if task.state is TaskState.CANCELLED:
+        return task
+    if not queries.end_task(tx, task_id, TaskState.CANCELLED, now):
+        raise ConflictError(f"the task {task.name!r} is {task.state.value}; only a running task can be cancelled")
+    for round_ in queries.open_rounds_of(tx, task_id):
+        round_clock.end_round(tx, round_, RoundState.CANCELLED, now, "the task was cancelled")
+    return existing_task(tx, task_id)
+
+
+def existing_task(tx: Connection, task_id: str) -> TaskRecord:
+    """The task of that id.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    task = queries.task(tx, task_id)
+    if task is None:
+        raise NotFoundError(f"there is no task {task_id!r}")
+    return task
+
+
+def task_view(tx: Connection, task: TaskRecord) -> TaskView:
+    """A task as operators see it."""
+    return TaskView(
+        task_id=task.task_id,
+        name=task.name,
+        population=task.population,
+        work=task.work_name,
+        state=task.state.value,
+        plan_sha256=task.plan_sha256,
+        policy=task.policy,
+        created_at=task.created_at,
+        rounds_completed=queries.completed_rounds(tx, task.task_id),
+        reads=task.reads,
+        ended_at=task.ended_at,
+        failure=task.failure,
+    )
+
+
+def round_views(tx: Connection, task_id: str) -> tuple[RoundView, ...]:
+    """A task's rounds as operators see them."""
+    return tuple(
+        RoundView(
+            round_number=round_.round_number,
+            state=round_.state.value,
+            reads_round=round_.reads_round,
+            assigned=round_.progress.assigned,
+            reported=round_.progress.reported,
+            created_at=round_.created_at,
+            ended_at=round_.ended_at,
+            metrics=round_.metrics,
+            reason=round_.reason,
+        )
+        for round_ in queries.rounds(tx, existing_task(tx, task_id).task_id)
+    )
+
+
+def _chosen_plan(tx: Connection, request: TaskRequest, plan: StoredPlan | None) -> tuple[Resource, Manifest]:
+    if plan is not None:
+        return plan.resource, plan.manifest
+    if request.reads is None:
+        raise InvalidRequestError("a task needs a plan or a model, or a task whose checkpoints it reads")
+    return plan_of_task(tx, request.reads)
+
+
+def _check_reading(tx: Connection, request: TaskRequest, work: Work, plan_manifest: Manifest) -> None:
+    changes_state = work.update_state is not None
+    if request.reads is None:
+        if not changes_state and work.broadcast:
+            raise InvalidRequestError(
+                f"the work {request.work!r} changes no state; say in `reads` whose checkpoints it evaluates"
+            )
+        return
+    if changes_state:
+        raise InvalidRequestError("a task that changes a state has checkpoints of its own; leave `reads` out")
+    source = existing_task(tx, request.reads)
+    if source.population != request.population:
+        raise InvalidRequestError(f"the task it reads is for the population {source.population!r}")
+    if source.manifest.state_specs != plan_manifest.state_specs:
+        raise InvalidRequestError("the plan's state has other tensors than the checkpoints of the task it reads")

@@ -1,0 +1,44 @@
+"""The settings of a server: one frozen record, read once at the start and passed down."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one orchestrator runs.
+
+    Attributes:
+        data_dir: holds the database, the store and the plan-signing key; made where it is missing.
+        check_in_seconds: about how often a device without work comes back.
+        tick_seconds: at most so long until a deadline that has passed is noticed.
+        session_seconds: how long a device's session token is good.
+        challenge_seconds: how long a device may take to sign a challenge.
+        max_document_bytes: the largest JSON body of any call.
+        max_task_bytes: the largest plan or model that may be pushed.
+        export_seconds: how long the export of a pushed model may take.
+    """
+
+    data_dir: Path
+    check_in_seconds: float = 5.0
+    tick_seconds: float = 0.25
+    session_seconds: float = 3600.0
+    challenge_seconds: float = 60.0
+    max_document_bytes: int = 1 << 16
+    max_task_bytes: int = 512 << 20
+    export_seconds: float = 900.0
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "fedelta.db"
+
+    @property
+    def store_dir(self) -> Path:
+        """Where plans, broadcasts, checkpoints and updates are."""
+        return self.data_dir / "store"
+
+    @property
+    def signing_key_path(self) -> Path:
+        """The private half of the plan-signing key."""
+        return self.data_dir / "plan-signing-key.pem"

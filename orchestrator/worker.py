@@ -1,0 +1,132 @@
+"""Keeps the rounds going: ticks the round clock, sums what is due, opens what is next.
+
+Everything it does can be done again: killed at any point and started anew, it goes on with the rounds as they are.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from orchestrator.context import Context
+from orchestrator.db import queries
+from orchestrator.db.records import AssignmentRecord, CheckpointRecord, RoundRecord, TaskRecord
+from orchestrator.domain.rounds import RoundState
+from orchestrator.domain.tasks import TaskState
+from orchestrator.services import aggregation, round_clock
+from orchestrator.services.aggregation import Aggregator
+from plans.errors import PlanError
+from wire.errors import TensorFormatError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_OUR_ERRORS = (PlanError, TensorFormatError, FileNotFoundError)
+
+
+class Worker:
+    """One loop over everything that is due; `run` ends only when it is cancelled."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._aggregator = Aggregator(context.store)
+        # One thread: an interpreter must not be called from two.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aggregation")
+
+    async def run(self) -> None:
+        """Work whenever something may be due."""
+        while True:
+            try:
+                worked = await self._pass()
+            except Exception:
+                # A full disk or a busy database passes; rounds wait for it and nothing is lost.
+                log.exception("the rounds could not be moved; trying again")
+                worked = False
+            if not worked:
+                await self._sleep()
+
+    def close(self) -> None:
+        """Wait for the sum that is being made."""
+        self._thread.shutdown(wait=True)
+
+    async def _sleep(self) -> None:
+        try:
+            await asyncio.wait_for(self._context.wake.wait(), self._context.settings.tick_seconds)
+        except TimeoutError:
+            return
+        self._context.wake.clear()
+
+    async def _pass(self) -> bool:
+        due = await self._write(lambda tx: round_clock.tick(tx, self._context.clock()))
+        for round_id in due.to_aggregate:
+            await self._aggregate(round_id)
+        for task in due.to_open:
+            await self._open_round(task)
+        await self._delete_finished_updates()
+        return bool(due.to_aggregate)
+
+    async def _open_round(self, task: TaskRecord) -> None:
+        checkpoint = await self._context.database.read(lambda tx: round_clock.base_checkpoint(tx, task))
+        if checkpoint is None:
+            return
+        try:
+            broadcast = await self._in_thread(lambda: self._aggregator.prepare(task, checkpoint.resource))
+        except _OUR_ERRORS as error:
+            reason = f"the broadcast of the next round could not be prepared: {error}"
+            log.exception("task %s failed", task.name)
+            await self._write(
+                lambda tx: queries.end_task(tx, task.task_id, TaskState.FAILED, self._context.clock(), reason)
+            )
+            return
+        await self._write(
+            lambda tx: aggregation.open_round(
+                tx, task.task_id, checkpoint.round_number, broadcast, self._context.clock()
+            )
+        )
+
+    async def _aggregate(self, round_id: str) -> None:
+        round_, reports, checkpoint = await self._context.database.read(lambda tx: _to_aggregate(tx, round_id))
+        if round_ is None or round_.state is not RoundState.AGGREGATION:
+            return
+        try:
+            result = await self._in_thread(
+                lambda: self._aggregator.aggregate(round_.task, checkpoint.resource, reports)
+            )
+        except _OUR_ERRORS as error:
+            reason = f"the sum or the new state could not be made: {error}"
+            log.exception("round %d of %s failed", round_.round_number, round_.task.name)
+            await self._write(lambda tx: aggregation.fail_round(tx, round_, reason, self._context.clock()))
+            return
+        await self._write(lambda tx: aggregation.complete_round(tx, round_, result, self._context.clock()))
+        log.info("round %d of %s: completed %s", round_.round_number, round_.task.name, result.metrics)
+
+    async def _delete_finished_updates(self) -> None:
+        kept = await asyncio.to_thread(self._context.store.assignments_with_updates)
+        if not kept:
+            return
+        needed = await self._context.database.read(_assignments_of_open_rounds)
+        for assignment_id in kept - needed:
+            await asyncio.to_thread(self._context.store.delete_updates, assignment_id)
+
+    async def _write(self, use_case: Callable[[Connection], T]) -> T:
+        return await self._context.database.write(use_case)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _to_aggregate(
+    tx: Connection, round_id: str
+) -> tuple[RoundRecord | None, tuple[AssignmentRecord, ...], CheckpointRecord]:
+    round_ = queries.round_(tx, round_id)
+    assert round_ is not None  # noqa: S101 - rounds are never deleted
+    source = round_.task.reads or round_.task.task_id
+    (checkpoint,) = (kept for kept in queries.checkpoints(tx, source) if kept.round_number == round_.reads_round)
+    return round_, queries.reported_assignments(tx, round_id), checkpoint
+
+
+def _assignments_of_open_rounds(tx: Connection) -> set[str]:
+    return {name for round_ in queries.open_rounds(tx) for name in queries.assignment_ids(tx, round_.round_id)}

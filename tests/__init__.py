@@ -1,0 +1,1 @@
+"""The tests; `golden` holds documents that several packages read."""

@@ -1,0 +1,142 @@
+"""The operator API's client: standard library only, so that any machine with Fedelta can push a task."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from typing import TypeVar
+
+from wire import codec, routes
+from wire.errors import MessageError, OperatorError
+from wire.messages import Problem
+from wire.operator_messages import (
+    CheckpointPage,
+    CheckpointView,
+    DevicePage,
+    DeviceView,
+    EnrolmentToken,
+    EnrolmentTokenRequest,
+    PopulationPage,
+    PopulationRequest,
+    PopulationView,
+    RoundPage,
+    RoundView,
+    TaskPage,
+    TaskRequest,
+    TaskView,
+)
+
+T = TypeVar("T")
+
+_TIMEOUT_SECONDS = 60.0
+_EXPORT_TIMEOUT_SECONDS = 1200.0
+
+
+class OperatorClient:
+    """An operator's view of one orchestrator. Every call raises `OperatorError` where it is refused or not answered.
+
+    Args:
+        url: the orchestrator's address, as `https://fl.example.org`.
+    """
+
+    def __init__(self, url: str, api_key: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise OperatorError(f"the orchestrator's address must begin with http:// or https://, found {url!r}")
+        self._url = url.rstrip("/")
+        self._api_key = api_key
+
+    def push(self, request: TaskRequest, *, plan: bytes | None = None, model: bytes | None = None) -> TaskView:
+        """Push a task with its plan, or with a `.keras` model that the orchestrator exports first."""
+        boundary = os.urandom(16).hex()
+        parts = [_part(boundary, 'name="task"', codec.dumps(request))]
+        if plan is not None:
+            parts.append(_part(boundary, 'name="plan"; filename="task.plan"', plan))
+        if model is not None:
+            parts.append(_part(boundary, 'name="model"; filename="model.keras"', model))
+        body = b"".join([*parts, f"--{boundary}--\r\n".encode()])
+        timeout = _TIMEOUT_SECONDS if model is None else _EXPORT_TIMEOUT_SECONDS
+        content_type = f"multipart/form-data; boundary={boundary}"
+        return codec.loads(TaskView, self._call("POST", routes.TASKS, body, content_type, timeout))
+
+    def tasks(self) -> tuple[TaskView, ...]:
+        """The newest tasks."""
+        return self._get(TaskPage, routes.TASKS).tasks
+
+    def task(self, task_id: str) -> TaskView:
+        """One task."""
+        return self._get(TaskView, routes.task(task_id))
+
+    def cancel(self, task_id: str) -> TaskView:
+        """Stop a task."""
+        return codec.loads(TaskView, self._call("POST", routes.task_cancel(task_id)))
+
+    def rounds(self, task_id: str) -> tuple[RoundView, ...]:
+        """A task's rounds, in their order."""
+        return self._get(RoundPage, routes.task_rounds(task_id)).rounds
+
+    def checkpoints(self, task_id: str) -> tuple[CheckpointView, ...]:
+        """A task's checkpoints, in the order of their rounds."""
+        return self._get(CheckpointPage, routes.task_checkpoints(task_id)).checkpoints
+
+    def resource(self, sha256: str) -> bytes:
+        """The bytes of a plan, a broadcast or a checkpoint."""
+        return self._call("GET", routes.resource(sha256))
+
+    def devices(self) -> tuple[DeviceView, ...]:
+        """The newest devices."""
+        return self._get(DevicePage, routes.DEVICES).devices
+
+    def populations(self) -> tuple[PopulationView, ...]:
+        """Every population."""
+        return self._get(PopulationPage, routes.POPULATIONS).populations
+
+    def add_population(self, name: str) -> PopulationView:
+        """Make a population."""
+        return codec.loads(PopulationView, self._call("POST", routes.POPULATIONS, codec.dumps(PopulationRequest(name))))
+
+    def mint_token(self, request: EnrolmentTokenRequest) -> EnrolmentToken:
+        """Make an enrolment token, shown this once."""
+        return codec.loads(EnrolmentToken, self._call("POST", routes.ENROLMENT_TOKENS, codec.dumps(request)))
+
+    def ready(self) -> bool:
+        """Whether the orchestrator answers and reaches its database."""
+        try:
+            self._call("GET", routes.READY)
+        except OperatorError:
+            return False
+        return True
+
+    def _get(self, kind: type[T], path: str) -> T:
+        return codec.loads(kind, self._call("GET", path))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = routes.JSON,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+    ) -> bytes:
+        headers = {"Authorization": f"Bearer {self._api_key}", "Content-Type": content_type}
+        request = urllib.request.Request(self._url + path, body, headers, method=method)  # noqa: S310 - see __init__
+        try:
+            with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310 - see __init__
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error.code, error.read()) from None
+        except OSError as error:
+            raise OperatorError(f"{self._url} does not answer: {error}") from None
+
+
+def _part(boundary: str, disposition: str, content: bytes) -> bytes:
+    head = f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
+    return head.encode() + content + b"\r\n"
+
+
+def _refusal(status: int, body: bytes) -> OperatorError:
+    try:
+        problem = codec.loads(Problem, body)
+    except (MessageError, json.JSONDecodeError):
+        return OperatorError(f"the orchestrator answered {status} without a problem document", status=status)
+    return OperatorError(problem.detail, status=status, code=problem.code)

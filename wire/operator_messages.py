@@ -1,0 +1,203 @@
+"""The documents that operators and the orchestrator exchange. Moments are UTC seconds since 1970."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RoundPolicy:
+    """How a task's rounds are held.
+
+    Attributes:
+        rounds: the task ends after so many completed rounds.
+        cohort: at most so many devices are selected for a round.
+        report_goal: with so many reports a round ends at once; None for the whole cohort.
+        minimum_reports: with fewer at its deadline, a round is abandoned; None for the report goal.
+        selection_deadline_seconds: from the first selected device on, how long to wait for the rest of the cohort.
+        reporting_deadline_seconds: from the end of the selection on, how long to wait for reports.
+        attributes: only devices with these attributes are selected.
+        minimum_examples: only devices that hold about so many examples are selected.
+    """
+
+    rounds: int = 10
+    cohort: int = 4
+    report_goal: int | None = None
+    minimum_reports: int | None = None
+    selection_deadline_seconds: float = 60.0
+    reporting_deadline_seconds: float = 600.0
+    attributes: dict[str, str] = field(default_factory=dict)
+    minimum_examples: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum <= self.goal <= self.cohort:
+            raise ValueError(
+                "expected 1 <= minimum_reports <= report_goal <= cohort, "
+                f"found {self.minimum}, {self.goal}, {self.cohort}"
+            )
+        if self.rounds < 1 or self.minimum_examples < 0:
+            raise ValueError(f"rounds is {self.rounds} and minimum_examples {self.minimum_examples}; at least 1 and 0")
+        if self.selection_deadline_seconds <= 0 or self.reporting_deadline_seconds <= 0:
+            raise ValueError("the deadlines are more than 0 seconds")
+
+    @property
+    def goal(self) -> int:
+        """The report goal that is in force."""
+        return self.cohort if self.report_goal is None else self.report_goal
+
+    @property
+    def minimum(self) -> int:
+        """The minimum of reports that is in force."""
+        return self.goal if self.minimum_reports is None else self.minimum_reports
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """What an operator asks a population to compute.
+
+    A plan or a model comes beside it; a task that `reads` another's checkpoints, as an evaluation does, may leave both
+    out and runs that task's plan.
+
+    Attributes:
+        work: which of the plan's works; None for `evaluate` where the task reads another, else `train`.
+        reads: the id of the task whose checkpoints are evaluated, each once, in their order.
+        export: for a `.keras` model, the settings of `fedelta export`, by the names of its options.
+    """
+
+    name: str
+    population: str = "default"
+    work: str | None = None
+    policy: RoundPolicy = field(default_factory=RoundPolicy)
+    reads: str | None = None
+    export: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name) <= 100:  # noqa: PLR2004 - the width of its column
+            raise ValueError(f"name has {len(self.name)} characters; 1 to 100 are allowed")
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task as it stands."""
+
+    task_id: str
+    name: str
+    population: str
+    work: str
+    state: str
+    plan_sha256: str
+    policy: RoundPolicy
+    created_at: float
+    rounds_completed: int
+    reads: str | None = None
+    ended_at: float | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """A round as it stands. `reads_round` is the round whose checkpoint it started from; 0 is the initial state."""
+
+    round_number: int
+    state: str
+    reads_round: int
+    assigned: int
+    reported: int
+    created_at: float
+    ended_at: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CheckpointView:
+    """A server state that is kept; fetch its bytes as a resource. Round 0 is the state that the task began with."""
+
+    round_number: int
+    sha256: str
+    size_bytes: int
+    created_at: float
+
+
+@dataclass(frozen=True)
+class DeviceView:
+    """An enrolled device as it last said."""
+
+    device_id: str
+    population: str
+    enrolled_at: float
+    last_seen_at: float | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    interpreter: str = ""
+
+
+@dataclass(frozen=True)
+class EnrolmentTokenRequest:
+    """Ask for an enrolment token: for which population, for how many devices, good for how long."""
+
+    population: str = "default"
+    uses: int = 1
+    expires_in_seconds: float = 7 * 24 * 3600.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.uses <= 100_000 or self.expires_in_seconds <= 0:  # noqa: PLR2004 - more is a leaked secret
+            raise ValueError(f"uses is 1 to 100000 and expires_in_seconds positive, found {self.uses}")
+
+
+@dataclass(frozen=True)
+class EnrolmentToken:
+    """A fresh enrolment token. It is shown this once; only its hash is kept."""
+
+    token: str
+    population: str
+    uses: int
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class PopulationRequest:
+    """Ask for a new population."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class PopulationView:
+    """A named set of devices."""
+
+    name: str
+    devices: int
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """Tasks, newest first."""
+
+    tasks: tuple[TaskView, ...]
+
+
+@dataclass(frozen=True)
+class RoundPage:
+    """A task's rounds, in their order."""
+
+    rounds: tuple[RoundView, ...]
+
+
+@dataclass(frozen=True)
+class CheckpointPage:
+    """A task's checkpoints, in the order of their rounds."""
+
+    checkpoints: tuple[CheckpointView, ...]
+
+
+@dataclass(frozen=True)
+class DevicePage:
+    """Enrolled devices, newest first."""
+
+    devices: tuple[DeviceView, ...]
+
+
+@dataclass(frozen=True)
+class PopulationPage:
+    """Populations, by name."""
+
+    populations: tuple[PopulationView, ...]
