@@ -41,16 +41,16 @@ _log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 MAX_REASON_CHARACTERS = 500
 
-# The answers after which an assignment is over: the same call would get the same one again.
-FINAL_REFUSALS = frozenset(
+# The orchestrator is done with the assignment: there is nothing left to tell it.
+OVER = frozenset({ErrorCode.ASSIGNMENT_CLOSED, ErrorCode.NOT_FOUND, ErrorCode.REPORT_CONFLICT})
+
+# It will never take what was sent, but waits on: it is told that the work failed.
+UNACCEPTABLE = frozenset(
     {
-        ErrorCode.ASSIGNMENT_CLOSED,
         ErrorCode.INVALID_REQUEST,
         ErrorCode.INVALID_UPDATE,
         ErrorCode.NOT_FINITE,
-        ErrorCode.NOT_FOUND,
         ErrorCode.OUT_OF_RANGE,
-        ErrorCode.REPORT_CONFLICT,
         ErrorCode.TOO_LARGE,
     }
 )
@@ -128,13 +128,18 @@ class Agent:
                 return self._deliver(entry.assignment, entry.report, is_resumed=is_resumed)
             if self._now() >= entry.deadline:
                 return self._drop(entry, "its deadline has passed")
-            report, update = self._work(entry)
-            self._journal.end(entry, report, update)
-            return self._deliver(entry.assignment, report, is_resumed=False)
+            return self._settle(entry, *self._work(entry))
         except RefusedError as error:
-            if error.code not in FINAL_REFUSALS and self._now() < entry.deadline:
-                raise
-            return self._drop(entry, str(error))
+            if error.code in UNACCEPTABLE and not _tells_of_failure(entry.report):
+                reason = f"the orchestrator refused it: {error}"
+                return self._settle(entry, _without_update(entry.assignment, Outcome.FAILED, reason), b"")
+            if error.code in OVER | UNACCEPTABLE or self._now() >= entry.deadline:
+                return self._drop(entry, str(error))
+            raise
+
+    def _settle(self, entry: Entry, report: Report, update: bytes) -> Pass:
+        self._journal.end(entry, report, update)
+        return self._deliver(entry.assignment, report, is_resumed=False)
 
     def _drop(self, entry: Entry, reason: str) -> Pass:
         _log.warning("dropped %s: %s", _named(entry.assignment), reason)
@@ -145,7 +150,8 @@ class Agent:
         """Do the work; the report of how it ended, and the update's bytes."""
         try:
             trained = self._train(entry)
-            parts_for(entry.assignment, len(trained.update))
+            if trained.update:
+                parts_for(entry.assignment, len(trained.update))
         except DeclinedError as error:
             return _without_update(entry.assignment, Outcome.DECLINED, str(error)), b""
         except TrainingError as error:
@@ -213,6 +219,10 @@ class Agent:
 
     def _fetch(self, resource: Resource, write: Callable[[bytes], object]) -> None:
         self._session.call(lambda token: self._transport.fetch(token, resource, write))
+
+
+def _tells_of_failure(report: Report | None) -> bool:
+    return report is not None and report.outcome is not Outcome.COMPLETED
 
 
 def _without_update(assignment: Assignment, outcome: Outcome, reason: str) -> Report:

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         return int(parsed.command(state_dir.locate(parsed.state_dir, os.environ), parsed))
-    except DeviceError as error:
+    except (DeviceError, OSError) as error:
         print(f"fedelta-device: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("fedelta-device: stopped", file=sys.stderr)

@@ -35,7 +35,7 @@ CREATE TABLE example (
 def _only_our_errors() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise StateError(
             f"the example store failed: {error}; if it is damaged, move it away and import again"
         ) from error
@@ -84,6 +84,7 @@ class ExampleStore:
 
     def __init__(self, path: Path) -> None:
         with _only_our_errors():
+            path.touch(mode=0o600)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=30.0)
         try:
             self._prepare(path)

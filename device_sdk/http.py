@@ -91,7 +91,7 @@ class HttpTransport:
     def upload(self, token: str, part: UploadPart, body: bytes) -> None:
         """See `Transport`."""
         headers = {"Content-Type": routes.OCTETS, **part.headers, routes.DIGEST_HEADER: digest(body)}
-        if part.url.startswith("/"):
+        if part.url.startswith("/") and not part.url.startswith("//"):
             url, headers = self._url + part.url, headers | _bearer(token)
         elif _is_http(part.url) and not (_is_https(self._url) and not _is_https(part.url)):
             url = part.url

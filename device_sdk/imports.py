@@ -5,6 +5,7 @@ float32 and bool becomes uint8, which is what programs on devices take, and the 
 """
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +47,11 @@ def read_npz(path: Path, client: int | None = None) -> Import:
 
 def _load(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, Mapping):
                 raise ExamplesError(f"{path} holds one array without a name; write it with numpy.savez(path, x=...)")
-            return {name: archive[name] for name in archive.files}
+            return {name: loaded[name] for name in loaded}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise ExamplesError(f"cannot read {path} as an .npz of plain arrays: {error}") from error
 

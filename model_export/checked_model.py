@@ -72,8 +72,7 @@ def check(model: Any) -> CheckedModel:
     variables = model.trainable_variables
     names = parameter_names([variable.path for variable in variables])
     parameters = tuple(
-        Parameter(name, variable.path, variable.value.numpy())
-        for name, variable in zip(names, variables, strict=True)
+        Parameter(name, variable.path, variable.value.numpy()) for name, variable in zip(names, variables, strict=True)
     )
     (source,) = model.inputs
     example = TensorSpec(source.dtype, tuple(source.shape[1:]))

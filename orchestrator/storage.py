@@ -86,6 +86,7 @@ class IncomingUpdate:
                 ErrorCode.DIGEST_MISMATCH,
             )
         _settle(self._file, self._folder / self._expected.sha256)
+        _flush_folder(self._folder.parent)
         self._file.close()
 
     def discard(self) -> None:

@@ -8,6 +8,7 @@ Nothing ever wraps or saturates: what a round's sum could not hold for its whole
 when it arrives, and so is everything that is not finite.
 """
 
+import math
 from typing import Self
 
 import numpy as np
@@ -21,10 +22,13 @@ from wire.tensors import Array, Tensors
 def largest_value(entry: Aggregation, cohort: int) -> float:
     """The largest magnitude one contribution may have, so that `cohort` of them cannot overflow the sum.
 
-    The rounding to fixed point adds at most half a step to each, which the -1 pays for.
+    It is rounded down: the next float up, a power of two where the cohort is one, has no room.
     """
-    room = ((1 << (entry.bits - 1)) - 1) // max(cohort, 1) - 1
-    return min(room / (1 << entry.fraction_bits), float("inf") if entry.bound is None else entry.bound)
+    room = ((1 << (entry.bits - 1)) - 1) // max(cohort, 1)
+    limit = room / (1 << entry.fraction_bits)
+    if math.ldexp(limit, entry.fraction_bits) > room:
+        limit = math.nextafter(limit, 0.0)
+    return limit if entry.bound is None else min(limit, entry.bound)
 
 
 def check_contribution(work: Work, update: Tensors, cohort: int) -> None:
@@ -49,11 +53,12 @@ def _check_values(name: str, values: Array, limit: float) -> None:
         raise ContributionError(
             ErrorCode.NOT_FINITE, f"tensor {name!r} holds NaN or infinity; every value must be finite"
         )
-    largest = max((abs(float(values.max())), abs(float(values.min()))), default=0.0) if values.size else 0.0
+    # `item` keeps the integers of an int64 exact, which a float would round up or down.
+    largest = max(abs(values.max().item()), abs(values.min().item())) if values.size else 0
     if largest > limit:
         raise ContributionError(
             ErrorCode.OUT_OF_RANGE,
-            f"tensor {name!r} holds {largest:g}; the largest magnitude that this round's sum has room for is {limit:g}",
+            f"tensor {name!r} holds {largest}; the largest magnitude that this round's sum has room for is {limit}",
         )
 
 
@@ -89,7 +94,7 @@ class FixedPointSum:
         """The sums as logical tensors of the update's own dtypes.
 
         Raises:
-            ContributionError: an integer sum does not fit its dtype.
+            ContributionError: a sum does not fit its dtype.
         """
         return {
             name: _from_fixed_point(name, self._sums[name], bits, self._work.update[name].spec.dtype)
@@ -111,9 +116,11 @@ def _to_fixed_point(values: Array, fraction_bits: int) -> Array:
 
 def _from_fixed_point(name: str, sums: Array, fraction_bits: int, dtype: str) -> Array:
     if np.dtype(dtype).kind == "f":
-        return np.asarray(sums / 2.0**fraction_bits).astype(dtype)
-    whole = sums >> fraction_bits
-    limits = np.iinfo(dtype)
-    if whole.size and not (limits.min <= int(whole.min()) and int(whole.max()) <= limits.max):
+        totals = np.asarray(sums / 2.0**fraction_bits)
+        fits = np.abs(totals) <= float(np.finfo(dtype).max)
+    else:
+        totals = np.asarray(sums >> fraction_bits)
+        fits = (totals >= np.iinfo(dtype).min) & (totals <= np.iinfo(dtype).max)
+    if not np.all(fits):
         raise ContributionError(ErrorCode.OUT_OF_RANGE, f"the sum of tensor {name!r} does not fit {dtype}")
-    return np.asarray(whole.astype(dtype))
+    return totals.astype(dtype)

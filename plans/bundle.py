@@ -72,7 +72,7 @@ def unpack(data: bytes) -> Plan:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             contents = _read_members(archive, len(data))
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: encrypted
         raise InvalidPlanError(
             f"expected the zip of a .plan file, found {len(data)} bytes that are not ({error})"
         ) from None

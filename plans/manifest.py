@@ -8,7 +8,8 @@ Tensors have two specs. The *logical* one is what the computation means (`int64`
 the signature takes, because a phone's runtime has no rank-0 inputs. `plans.program` alone converts.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -296,17 +297,31 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         yield f"format_version is {manifest.format_version}; the first is 1"
     if not manifest.phases or not all(phase.works for phase in manifest.phases):
         yield "a plan has at least one phase, and a phase at least one work"
-    yield from _bad_names("state", manifest.state)
+    yield from _bad_ports("state", {name: tensor.port for name, tensor in manifest.state.items()})
     for index, phase in enumerate(manifest.phases):
         for name, work in phase.works.items():
-            yield from (f"phases[{index}].works.{name}: {problem}" for problem in _work_contradictions(work))
+            where = f"phases[{index}].works.{name}"
+            yield from (f"{where}: {problem}" for problem in _port_contradictions(work, manifest.state))
+            yield from (f"{where}: {problem}" for problem in _work_contradictions(work))
+
+
+def _port_contradictions(work: Work, state: Mapping[str, StateTensor]) -> Iterator[str]:
+    for group in ("broadcast", "inputs", "update", "metrics", "device_state", "server_metrics"):
+        yield from _bad_ports(group, getattr(work, group))
+    for name, port in (work.metrics | work.server_metrics).items():
+        if port.spec.shape != ():
+            yield f"the metric {name!r} is {port.spec}; a metric is a scalar"
+    if shared := (work.update.keys() & work.metrics.keys()) | (work.update.keys() & work.device_state.keys()):
+        yield f"finish gives {_listed(shared)} for two purposes"
+    if shared := work.server_metrics.keys() & state.keys():
+        yield f"update gives {_listed(shared)} for two purposes"
+    if work.seed is not None and work.seed in work.broadcast:
+        yield f"begin takes {work.seed} for two purposes"
+    if work.example_weight in work.inputs:
+        yield f"step takes {work.example_weight} for two purposes"
 
 
 def _work_contradictions(work: Work) -> Iterator[str]:
-    for group in ("broadcast", "inputs", "update", "metrics", "device_state"):
-        yield from _bad_names(group, getattr(work, group))
-    if shared := (work.update.keys() & work.metrics.keys()) | (work.update.keys() & work.device_state.keys()):
-        yield f"finish gives {_listed(shared)} for two purposes"
     taken = [name for entry in work.aggregation for name in entry.tensors]
     if sorted(taken) != sorted(work.update):
         found = f"update {_listed(work.update)}, aggregated {_listed(taken)}"
@@ -332,6 +347,8 @@ def _aggregation_contradictions(entry: Aggregation, work: Work) -> Iterator[str]
         yield f"aggregation {entry.name!r}: a bound is positive"
     if entry.weight is not None and entry.weight in work.update and work.update[entry.weight].spec.shape != ():
         yield f"aggregation {entry.name!r}: the weight is a scalar"
+    if bools := [name for name in entry.tensors if name in work.update and work.update[name].spec.dtype == "bool"]:
+        yield f"aggregation {entry.name!r}: {_listed(bools)} is bool; what is summed is a number"
 
 
 def _unsupported(manifest: Manifest) -> Iterator[str]:
@@ -361,10 +378,12 @@ def _unsupported_aggregation(entry: Aggregation) -> Iterator[str]:
         yield f"sums of {entry.bits} bits"
 
 
-def _bad_names(group: str, names: dict[str, Any]) -> Iterator[str]:
-    for name in names:
+def _bad_ports(group: str, ports: Mapping[str, Port]) -> Iterator[str]:
+    for name, port in ports.items():
         if not NAME_PATTERN.fullmatch(name):
             yield f"{group} has the tensor name {name!r}, which does not match {NAME_PATTERN.pattern}"
+        if math.prod(port.spec.shape) != math.prod(port.at_runtime.shape):
+            yield f"{group}.{name}: {port.at_runtime} does not hold the elements of {port.spec}"
 
 
 def _listed(names: Any) -> str:

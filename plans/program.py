@@ -173,10 +173,13 @@ def _is_float(tensor: Array) -> bool:
 
 
 def _specs(details: Mapping[str, Mapping[str, Any]]) -> dict[str, TensorSpec]:
-    return {
-        name: TensorSpec(np.dtype(detail["dtype"]).name, tuple(int(size) for size in detail["shape"]))
-        for name, detail in details.items()
-    }
+    try:
+        return {
+            name: TensorSpec(np.dtype(detail["dtype"]).name, tuple(int(size) for size in detail["shape"]))
+            for name, detail in details.items()
+        }
+    except ValueError as error:
+        raise ProgramError(f"a signature has a tensor that is none of a plan's: {error}") from None
 
 
 def _fit(signature: str, name: str, value: Array, spec: TensorSpec) -> Array:

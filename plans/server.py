@@ -4,6 +4,8 @@ Both are signatures of `server.tflite`. `prepare` takes the state's tensors by n
 takes them too, and every summed tensor `t` of the update as `sum_t`; it gives the whole new state and its own metrics.
 """
 
+import numpy as np
+
 from plans.errors import ProgramError
 from plans.manifest import Manifest, Port, Work
 from plans.program import Program, bind, unbind_all
@@ -27,7 +29,7 @@ def update(
         sums: the logical sum of every tensor of the update, under the update's own names.
 
     Raises:
-        ProgramError: the work changes no state, or the runtime failed.
+        ProgramError: the work changes no state, the runtime failed, or what it gave is not finite.
     """
     if work.update_state is None:
         raise ProgramError(f"a work for {work.role.value} leaves the server's state as it is")
@@ -35,7 +37,15 @@ def update(
     sum_inputs = {SUM_PREFIX + name: bind(port, sums[name]) for name, port in work.update.items()}
     outputs = program.call(work.update_state, **state_inputs, **sum_inputs)
     metrics = unbind_all(work.server_metrics, outputs)
-    return unbind_all(state_ports(manifest), outputs), {name: float(value) for name, value in metrics.items()}
+    next_state = unbind_all(state_ports(manifest), outputs)
+    _refuse_non_finite({**next_state, **metrics})
+    return next_state, {name: float(value) for name, value in metrics.items()}
+
+
+def _refuse_non_finite(tensors: Tensors) -> None:
+    for name, values in tensors.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ProgramError(f"update gave NaN or infinity in {name!r}; every value must be finite")
 
 
 def state_ports(manifest: Manifest) -> dict[str, Port]:

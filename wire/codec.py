@@ -20,6 +20,8 @@ from wire.errors import MessageError
 
 T = TypeVar("T")
 
+_SHOWN = 42  # characters of a wrong value: enough to recognise it, few enough for a log line
+
 
 def to_json(value: object) -> Any:
     """The JSON value of a dataclass; fields that are None and default to None are left out."""
@@ -55,9 +57,9 @@ def loads(kind: type[T], data: bytes | str) -> T:
 
 
 def parse(data: bytes | str) -> Any:
-    """The JSON value of some bytes, refused with a `MessageError` where they are not strict JSON."""
+    """The JSON value of some bytes, refused with a `MessageError` where they are not strict JSON in UTF-8."""
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
+        return _strict((data.encode() if isinstance(data, str) else data).decode())
     except RecursionError:
         raise MessageError("$", "a JSON document", "one that is nested too deeply") from None
     except ValueError as error:
@@ -69,8 +71,23 @@ def from_json(kind: type[T], value: Any, path: str = "$") -> T:
     return typing.cast("T", _read(kind, value, path))
 
 
+def _strict(text: str) -> Any:
+    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    if "\\u" in text:
+        # An escape may stand for half a surrogate pair, which no UTF-8 holds: an answer could not repeat it.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is larger than any float")
+    return value
 
 
 def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: PLR0911 - one line a kind of type
@@ -142,12 +159,20 @@ def _read_enum(kind: type[Enum], value: Any, path: str) -> Enum:
 
 def _read_scalar(kind: Any, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise MessageError(path, "a finite number", _describe(value))
-        return float(value)
+        return _read_float(value, path)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise MessageError(path, _NAMES[kind], _describe(value))
+
+
+def _read_float(value: float, path: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        number = math.inf
+    if not math.isfinite(number):
+        raise MessageError(path, "a finite number", _describe(value))
+    return number
 
 
 _NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
@@ -161,7 +186,6 @@ def _describe(value: Any) -> str:
             return "an object"
         case list():
             return "a list"
-        case str() if len(value) > 40:  # noqa: PLR2004 - long enough to recognise, short enough for a log line
-            return f"{value[:40]!r}…"
         case _:
-            return repr(value)
+            shown = repr(value)
+            return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

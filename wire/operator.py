@@ -1,9 +1,9 @@
 """The operator API's client: standard library only, so that any machine with Fedelta can push a task."""
 
-import json
 import os
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TypeVar
 
 from wire import codec, routes
@@ -56,7 +56,7 @@ class OperatorClient:
         body = b"".join([*parts, f"--{boundary}--\r\n".encode()])
         timeout = _TIMEOUT_SECONDS if model is None else _EXPORT_TIMEOUT_SECONDS
         content_type = f"multipart/form-data; boundary={boundary}"
-        return codec.loads(TaskView, self._call("POST", routes.TASKS, body, content_type, timeout))
+        return _read(TaskView, self._call("POST", routes.TASKS, body, content_type, timeout))
 
     def tasks(self) -> tuple[TaskView, ...]:
         """The newest tasks."""
@@ -68,7 +68,7 @@ class OperatorClient:
 
     def cancel(self, task_id: str) -> TaskView:
         """Stop a task."""
-        return codec.loads(TaskView, self._call("POST", routes.task_cancel(task_id)))
+        return _read(TaskView, self._call("POST", routes.task_cancel(task_id)))
 
     def rounds(self, task_id: str) -> tuple[RoundView, ...]:
         """A task's rounds, in their order."""
@@ -92,11 +92,11 @@ class OperatorClient:
 
     def add_population(self, name: str) -> PopulationView:
         """Make a population."""
-        return codec.loads(PopulationView, self._call("POST", routes.POPULATIONS, codec.dumps(PopulationRequest(name))))
+        return _read(PopulationView, self._call("POST", routes.POPULATIONS, codec.dumps(PopulationRequest(name))))
 
     def mint_token(self, request: EnrolmentTokenRequest) -> EnrolmentToken:
         """Make an enrolment token, shown this once."""
-        return codec.loads(EnrolmentToken, self._call("POST", routes.ENROLMENT_TOKENS, codec.dumps(request)))
+        return _read(EnrolmentToken, self._call("POST", routes.ENROLMENT_TOKENS, codec.dumps(request)))
 
     def ready(self) -> bool:
         """Whether the orchestrator answers and reaches its database."""
@@ -107,7 +107,7 @@ class OperatorClient:
         return True
 
     def _get(self, kind: type[T], path: str) -> T:
-        return codec.loads(kind, self._call("GET", path))
+        return _read(kind, self._call("GET", path))
 
     def _call(
         self,
@@ -125,7 +125,7 @@ class OperatorClient:
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error.code, error.read()) from None
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise OperatorError(f"{self._url} does not answer: {error}") from None
 
 
@@ -134,9 +134,16 @@ def _part(boundary: str, disposition: str, content: bytes) -> bytes:
     return head.encode() + content + b"\r\n"
 
 
+def _read(kind: type[T], body: bytes) -> T:
+    try:
+        return codec.loads(kind, body)
+    except MessageError as error:
+        raise OperatorError(f"the answer is no {kind.__name__}: {error}; is this address an orchestrator?") from None
+
+
 def _refusal(status: int, body: bytes) -> OperatorError:
     try:
         problem = codec.loads(Problem, body)
-    except (MessageError, json.JSONDecodeError):
+    except MessageError:
         return OperatorError(f"the orchestrator answered {status} without a problem document", status=status)
     return OperatorError(problem.detail, status=status, code=problem.code)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+MAX_COHORT = 1_000_000
+MAX_DEADLINE_SECONDS = 30 * 24 * 3600.0
+
 
 @dataclass(frozen=True)
 class RoundPolicy:
@@ -36,8 +39,11 @@ class RoundPolicy:
             )
         if self.rounds < 1 or self.minimum_examples < 0:
             raise ValueError(f"rounds is {self.rounds} and minimum_examples {self.minimum_examples}; at least 1 and 0")
-        if self.selection_deadline_seconds <= 0 or self.reporting_deadline_seconds <= 0:
-            raise ValueError("the deadlines are more than 0 seconds")
+        if self.cohort > MAX_COHORT:
+            raise ValueError(f"cohort is {self.cohort}; at most {MAX_COHORT} devices take part in a round")
+        deadlines = (self.selection_deadline_seconds, self.reporting_deadline_seconds)
+        if not all(0 < deadline <= MAX_DEADLINE_SECONDS for deadline in deadlines):
+            raise ValueError(f"the deadlines are more than 0 and at most {MAX_DEADLINE_SECONDS:g} seconds")
 
     @property
     def goal(self) -> int:

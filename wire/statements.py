@@ -5,7 +5,6 @@ another; the other lines are `name: value`. Keys and signatures are base64 text 
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 from wire import codec
@@ -45,7 +44,7 @@ def from_base64(text: str, path: str) -> bytes:
     """The bytes of some base64 text, or a `MessageError` that names where it stood."""
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or a text that is not ASCII
         raise MessageError(path, "base64", repr(text[:40])) from None
 
 

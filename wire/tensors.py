@@ -27,6 +27,7 @@ Array = NDArray[Any]
 MAX_HEADER_BYTES = 1 << 20
 MAX_TENSORS = 10_000
 MAX_RANK = 8
+MAX_ELEMENTS = 1 << 40
 NAME_PATTERN = re.compile(r"[a-z0-9_]{1,200}")
 
 _ALIGNMENT_BYTES = 8
@@ -60,6 +61,9 @@ class TensorSpec:
             raise ValueError(f"dtype {self.dtype!r} is not one of {', '.join(sorted(DTYPES))}")
         if len(self.shape) > MAX_RANK or any(size < 0 for size in self.shape):
             raise ValueError(f"shape {list(self.shape)} must have at most {MAX_RANK} sizes, none negative")
+        # A size of zero does not excuse the others: numpy refuses [2^62, 2^62, 0] in its own way.
+        if math.prod(size or 1 for size in self.shape) > MAX_ELEMENTS:
+            raise ValueError(f"shape {list(self.shape)} has more than {MAX_ELEMENTS} elements")
 
     def __str__(self) -> str:
         return self.dtype + (f"[{','.join(map(str, self.shape))}]" if self.shape else "")
@@ -121,6 +125,8 @@ def decode(data: bytes) -> dict[str, Array]:
         spans.append((begin, end))
         dtype = np.dtype(spec.dtype).newbyteorder("<")
         count = math.prod(spec.shape)
+        if spec.dtype == "bool" and data[body_offset + begin : body_offset + end].strip(b"\0\1"):
+            raise TensorFormatError(f"tensor {name!r}: a bool is a byte of 0 or 1")
         tensors[name] = np.frombuffer(data, dtype, count, body_offset + begin).reshape(spec.shape)
     _check_spans(spans, body_size)
     return tensors
@@ -180,9 +186,9 @@ def _read_header(data: bytes) -> tuple[dict[str, Any], int]:
         )
     end = _ALIGNMENT_BYTES + length
     try:
-        header = json.loads(data[_ALIGNMENT_BYTES:end])
-    except (ValueError, RecursionError):
-        raise TensorFormatError("the header is not JSON") from None
+        header = json.loads(data[_ALIGNMENT_BYTES:end].decode(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise TensorFormatError(f"the header is not JSON: {error}") from None
     if not isinstance(header, dict):
         raise TensorFormatError("the header is not a JSON object")
     header.pop("__metadata__", None)
@@ -191,13 +197,20 @@ def _read_header(data: bytes) -> tuple[dict[str, Any], int]:
     return header, end
 
 
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are unique, as the layout demands: readers differ in which of two they take."""
+    if len(entries := dict(pairs)) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return entries
+
+
 def _read_entry(name: str, entry: Any, body_size: int) -> tuple[TensorSpec, int, int]:
     if not NAME_PATTERN.fullmatch(name):
         raise TensorFormatError(f"tensor name {name!r} must match {NAME_PATTERN.pattern}")
     match entry:
         case {"dtype": str(code), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if code in _DTYPES:
-            if not all(type(size) is int for size in shape):
-                raise TensorFormatError(f"tensor {name!r}: shape {shape} is not a list of integers")
+            if not all(type(size) is int for size in (*shape, begin, end)):
+                raise TensorFormatError(f"tensor {name!r}: shape {shape} or offsets {[begin, end]} are not integers")
         case _:
             raise TensorFormatError(f"tensor {name!r}: its header entry is not {{dtype, shape, data_offsets}}")
     try:

@@ -72,7 +72,7 @@ def _tell(outcome: "federation.Outcome", report: Path | None, keep: bool) -> Non
     print(f"API page    {outcome.url}/docs" if keep else f"API page    /docs, after: {serve}", flush=True)
     if report is not None:
         document = {
-            "rounds": len(outcome.rounds),
+            "rounds": sum(round_.state == "completed" for round_, _ in outcome.rounds),
             "held_out_accuracy": outcome.held_out_accuracy,
             "seconds": outcome.seconds,
             "database": str(outcome.database),

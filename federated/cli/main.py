@@ -1,7 +1,6 @@
 """`fedelta`: finds the sub-commands that the installed packages bring, and runs one."""
 
 import argparse
-import sys
 from importlib.metadata import entry_points, version
 
 from wire.command import ENTRY_POINTS, Command
@@ -27,6 +26,3 @@ def commands() -> list[Command]:
     """Every sub-command that is installed, by name."""
     return [entry.load() for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)]
 
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,7 +18,8 @@ from wire.operator_messages import EnrolmentTokenRequest, RoundPolicy, RoundView
 _CHECK_IN_SECONDS = 0.5
 _WATCH_SECONDS = 0.2
 _DEADLINE_SECONDS = 60.0
-_BATCH_SIZE, _EPOCHS, _LEARNING_RATE = 16, 2, 0.1
+_BATCH_SIZE, _EPOCHS, _LEARNING_RATE = 16, 4, 0.1
+_BAR = "{desc}: {n_fmt}/{total_fmt} |{bar:30}| {elapsed}{postfix}"
 _SPLIT, _TRAIN, _HELD_OUT = "split", "train", "held_out"
 
 
@@ -60,8 +61,9 @@ def hold(shards: Sequence[Shard], rounds: int, keep: bool, on_ready: Callable[[O
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="fedelta-demo-"))
     with Processes(folder / "logs") as processes:
-        with _progress("starting the orchestrator"):
+        with _bar(1, "starting the orchestrator") as bar:
             server = processes.start_server(folder / "server", _CHECK_IN_SECONDS)
+            bar.update()
         client = OperatorClient(server.url, server.api_key)
         plan = _prepare(processes, folder, server, client, shards)
         training, evaluation = _push(client, plan, len(shards), rounds)
@@ -92,7 +94,7 @@ def _prepare(
     )
     token = client.mint_token(EnrolmentTokenRequest(uses=len(shards))).token
     training = len(shards) - held_out_count(len(shards))
-    with tqdm(total=len(shards) + 2, desc="enrolling devices, exporting the model", file=sys.stderr) as bar:
+    with _bar(len(shards) + 2, "enrolling devices, exporting the model") as bar:
         processes.finish("model", making)
         bar.update()
         exporting = processes.start("export", *FEDELTA, "export", str(model), "--out", str(plan), *_settings())
@@ -141,7 +143,7 @@ def _policy(rounds: int, cohort: int, split: str) -> RoundPolicy:
 
 def _watch(client: OperatorClient, training: TaskView, evaluation: TaskView, server: Server) -> None:
     """Show the rounds as they are completed, until both tasks have ended."""
-    with tqdm(total=training.policy.rounds, desc="rounds", unit="round", file=sys.stderr) as bar:
+    with _bar(training.policy.rounds, "rounds") as bar:
         while True:
             if server.process.poll() is not None:
                 raise DemoProcessError(f"the orchestrator ended with status {server.process.returncode}")
@@ -149,7 +151,7 @@ def _watch(client: OperatorClient, training: TaskView, evaluation: TaskView, ser
             bar.update(tasks[0].rounds_completed - bar.n)
             evaluated = [round_ for round_ in client.rounds(evaluation.task_id) if round_.state == "completed"]
             if evaluated:
-                bar.set_postfix_str(f"held-out accuracy {evaluated[-1].metrics['accuracy']:.3f}")
+                bar.set_postfix_str(f"held-out accuracy {evaluated[-1].metrics['accuracy']:.3f}", refresh=False)
             for task in tasks:
                 if task.state == "failed":
                     raise DemoProcessError(f"the task {task.name} failed: {task.failure}")
@@ -172,5 +174,7 @@ def _outcome(
     return Outcome(rounds, seconds, server.url, folder / "server" / "fedelta.db", checkpoint)
 
 
-def _progress(sentence: str) -> "tqdm[None]":
-    return tqdm(desc=sentence, bar_format="{desc} … {elapsed}", file=sys.stderr)
+def _bar(total: int, what: str) -> "tqdm[None]":
+    # Into a log file a line now and then, on a terminal a bar that moves.
+    often = 0.1 if sys.stderr.isatty() else 5.0
+    return tqdm(total=total, desc=what, mininterval=often, file=sys.stderr, bar_format=_BAR)

@@ -14,8 +14,8 @@ _START_SECONDS = 60.0
 _ADDRESS = re.compile(r"Serving on (http://\S+);")
 _API_KEY = re.compile(r"operator API key\s+(\S+)")
 
-FEDELTA = ("-m", "federated.cli.main")
-DEVICE = ("-m", "device_sdk.cli")
+FEDELTA = ("-m", "federated")
+DEVICE = ("-m", "device_sdk")
 
 
 class DemoProcessError(Exception):

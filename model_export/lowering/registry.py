@@ -20,9 +20,10 @@ def register_lowering(op_type: str) -> Callable[[Lowering], Lowering]:
     The function builds, with ops that TFLite has, what the op computes. It must be exact, for every export is verified.
 
     Example:
-        >>> @model_export.register_lowering("Log1p")
-        ... def log1p(op, inputs, scope):
-        ...     return [tf.math.log(1.0 + inputs[0])]
+        >>> @model_export.register_lowering("Sinh")
+        ... def sinh(op, inputs, scope):
+        ...     (x,) = inputs
+        ...     return [(tf.exp(x) - tf.exp(-x)) / 2.0]
     """
 
     def register(lower: Lowering) -> Lowering:

@@ -6,7 +6,9 @@ converter would fold a stateless generator with a constant key into one fixed no
 """
 
 import re
+import sysconfig
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +31,9 @@ _NAMES = (
 _BUILTIN = frozenset(_NAMES.split())
 _DTYPES = frozenset({"bool", "float32", "int32", "int64", "uint8"})
 _RANDOM = re.compile(r"Random|Multinomial|TruncatedNormal|Shuffle|Rng")
+# Where a line of code is not the user's: Python's and installed modules, frozen ones, and this package.
+_INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
+_LIBRARIES = (*_INSTALLED, "<", str(Path(__file__).parents[1]))
 _CONTROL_FLOW = frozenset({"Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"})
 _VARIABLE_OPS = frozenset({"VarHandleOp"})
 
@@ -42,18 +47,21 @@ def check_ops(graph: Any, outputs: Sequence[Any], layers: Collection[str]) -> No
     Raises:
         UnsupportedOpError: for the first such op, in the order of execution.
     """
-    for op in _ops(graph, outputs):
+    for op, callers in _ops(graph, outputs, ()):
         if (reason := _refusal(op)) is not None:
-            raise UnsupportedOpError(op.type, op.name, _layer_of(op, layers), _source_of(op), reason)
+            chain = (*callers, op)
+            name = "/".join(one.name for one in chain)
+            raise UnsupportedOpError(op.type, name, _layer_of(name, layers), _source_of(chain), reason)
 
 
-def _ops(graph: Any, outputs: Sequence[Any]) -> Iterator[Any]:
+def _ops(graph: Any, outputs: Sequence[Any], callers: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Every op, with the calls that lead to it."""
     for op in needed_ops(graph, outputs):
         if op.type in CALLS:
             body = called_graph(op)
-            yield from _ops(body, body.outputs)
+            yield from _ops(body, body.outputs, (*callers, op))
         elif op.type not in SOURCES:
-            yield op
+            yield op, callers
 
 
 def _refusal(op: Any) -> str | None:
@@ -94,14 +102,23 @@ def _converts(op: Any) -> bool:
     return True
 
 
-def _layer_of(op: Any, layers: Collection[str]) -> str:
-    """The innermost part of the op's name that is a layer; gradients carry the name of what they are a gradient of."""
-    return next((part for part in reversed(op.name.split("/")[:-1]) if part in layers), "")
+def _layer_of(name: str, layers: Collection[str]) -> str:
+    """The innermost part of an op's name that is a layer; gradients carry the name of what they are a gradient of.
+
+    Keras enters a layer's name scope twice, to build it and to call it, so that TensorFlow appends a number to the
+    second: the scope `dense_1` is a call of the layer `dense`, although there may be a layer `dense_1` as well.
+    """
+    for part in reversed(name.split("/")):
+        for candidate in (re.sub(r"_\d+$", "", part), part):
+            if candidate in layers:
+                return candidate
+    return ""
 
 
-def _source_of(op: Any) -> str:
-    """The last line outside of libraries that led to the op."""
-    for frame in reversed(op.traceback or ()):
-        if "site-packages" not in frame.filename and "/model_export/" not in frame.filename:
-            return f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+def _source_of(chain: Sequence[Any]) -> str:
+    """The last line outside of libraries that led to the op at the chain's end; empty where there is none."""
+    frames = [frame for op in chain for frame in op.traceback or ()]
+    for frame in reversed(frames):
+        if not frame.filename.startswith(_LIBRARIES):
+            return f"{Path(frame.filename).name}:{frame.lineno}"
     return ""

@@ -8,7 +8,7 @@ from orchestrator.api.access import ContextOf, Operator
 from orchestrator.api.exchange import described, read_message, reply
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord
-from orchestrator.errors import ConflictError, InvalidRequestError
+from orchestrator.errors import InvalidRequestError
 from orchestrator.services import enrolment
 from wire import routes
 from wire.operator_messages import (
@@ -49,9 +49,7 @@ async def add_population(request: Request, context: ContextOf) -> Response:
         raise InvalidRequestError(
             f"a population's name matches {_POPULATION_NAME.pattern}, found {message.name[:100]!r}"
         )
-    if await context.database.read(lambda tx: queries.population_exists(tx, message.name)):
-        raise ConflictError(f"there is a population {message.name!r} already")
-    await context.database.write(lambda tx: queries.add_population(tx, message.name, context.clock()))
+    await context.database.write(lambda tx: enrolment.add_population(tx, message.name, context.clock()))
     return reply(PopulationView(message.name, 0), 201)
 
 

@@ -81,7 +81,9 @@ def _refused_by_framework(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is installed for
     status = HTTPStatus(error.status_code)
     code = _CODE_OF_STATUS.get(status, ErrorCode.INVALID_REQUEST)
-    return _response(Problem(status, code.value, str(error.detail), status.phrase))
+    response = _response(Problem(status, code.value, str(error.detail), status.phrase))
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _gone(_: Request, __: Exception) -> Response:

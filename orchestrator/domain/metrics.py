@@ -13,11 +13,11 @@ _SUM, _COUNT = "_sum", "_count"
 def combine(reports: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """The round's metrics: `<name>_sum` over `<name>_count` where both are given, the plain total otherwise.
 
-    A mean of nothing is left out.
+    A mean of nothing is left out, and so is what no float holds: a device may report any finite number.
     """
     gathered = list(reports)
     names = sorted({name for report in gathered for name in report})
-    totals = {name: math.fsum(report.get(name, 0.0) for report in gathered) for name in names}
+    totals = {name: _total(report.get(name, 0.0) for report in gathered) for name in names}
     combined: dict[str, float] = {}
     for name, total in totals.items():
         stem = name.removesuffix(_SUM)
@@ -27,4 +27,11 @@ def combine(reports: Iterable[Mapping[str, float]]) -> dict[str, float]:
                 combined[stem] = total / count
         elif not (name.endswith(_COUNT) and name.removesuffix(_COUNT) + _SUM in totals):
             combined[name] = total
-    return combined
+    return {name: value for name, value in combined.items() if math.isfinite(value)}
+
+
+def _total(values: Iterable[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf

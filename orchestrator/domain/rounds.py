@@ -100,7 +100,8 @@ def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float) -> Tr
 def _due_in_reporting(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
     if progress.reported >= policy.goal:
         return Transition(RoundState.AGGREGATION)
-    late = now >= (progress.reporting_since or now) + policy.reporting_deadline_seconds
+    since = now if progress.reporting_since is None else progress.reporting_since
+    late = now >= since + policy.reporting_deadline_seconds
     if not late and progress.outstanding > 0:
         return None
     if progress.reported >= policy.minimum:
@@ -111,6 +112,7 @@ def _due_in_reporting(progress: Progress, policy: RoundPolicy, now: float) -> Tr
 
 def seconds_left(progress: Progress, policy: RoundPolicy, now: float) -> float:
     """How long a device that is selected now has until the last moment for its report."""
-    selection_ends = (progress.first_assigned_at or now) + policy.selection_deadline_seconds
-    reporting_since = progress.reporting_since if progress.reporting_since is not None else selection_ends
+    selecting_since = now if progress.first_assigned_at is None else progress.first_assigned_at
+    selection_ends = selecting_since + policy.selection_deadline_seconds
+    reporting_since = selection_ends if progress.reporting_since is None else progress.reporting_since
     return max(0.0, reporting_since + policy.reporting_deadline_seconds - now)

@@ -19,8 +19,10 @@ from orchestrator.services import round_clock
 from orchestrator.storage import FolderStore
 from plans import bundle, server
 from plans.accumulators import FixedPointSum
+from plans.errors import ContributionError
 from plans.program import Program
 from wire import tensors
+from wire.errors import ErrorCode
 from wire.messages import Resource
 from wire.tensors import Array
 
@@ -70,8 +72,12 @@ class Aggregator:
     def _sum(self, task: TaskRecord, reports: tuple[AssignmentRecord, ...]) -> dict[str, Array]:
         running = FixedPointSum(task.work, task.policy.cohort)
         for report in reports:
-            path = self._store.update_path(report.assignment_id, report.update_sha256 or "")
-            running.accumulate(tensors.decode_as(task.work.update_specs, path.read_bytes()))
+            data = self._store.update_path(report.assignment_id, report.update_sha256 or "").read_bytes()
+            if bundle.digest(data) != report.update_sha256:
+                raise ContributionError(
+                    ErrorCode.DIGEST_MISMATCH, f"the update of assignment {report.assignment_id} changed on the disk"
+                )
+            running.accumulate(tensors.decode_as(task.work.update_specs, data))
         return running.finalize()
 
     def _program(self, plan_sha256: str) -> Program:

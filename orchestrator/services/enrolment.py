@@ -6,13 +6,24 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord
-from orchestrator.errors import NotFoundError, UnauthenticatedError
+from orchestrator.errors import ConflictError, NotFoundError, UnauthenticatedError
 from orchestrator.signing import is_signed, new_secret, read_public_key, secret_sha256
 from wire import statements
 from wire.messages import Enrolled, Enrolment, PublicKey
 from wire.operator_messages import EnrolmentToken, EnrolmentTokenRequest
 
 TOKEN_PREFIX = "fde_"  # noqa: S105 - how a token begins, not one
+
+
+def add_population(tx: Connection, name: str, now: float) -> None:
+    """Make a population.
+
+    Raises:
+        ConflictError: there is one of this name.
+    """
+    if queries.population_exists(tx, name):
+        raise ConflictError(f"there is a population {name!r} already")
+    queries.add_population(tx, name, now)
 
 
 def mint_token(tx: Connection, request: EnrolmentTokenRequest, now: float) -> EnrolmentToken:

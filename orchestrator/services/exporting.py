@@ -41,7 +41,7 @@ async def export_model(model_path: Path, settings: dict[str, Any], timeout_secon
 async def _export_in(folder: Path, model_path: Path, settings: dict[str, Any], timeout_seconds: float) -> bytes:
     settings_path, plan_path = folder / "settings.json", folder / "model.plan"
     settings_path.write_text(json.dumps(settings))
-    command = ["-m", "federated.cli.main", "export", str(model_path), "--out", str(plan_path)]
+    command = ["-m", "federated", "export", str(model_path), "--out", str(plan_path)]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,

@@ -182,7 +182,7 @@ def _check_reading(tx: Connection, request: TaskRequest, work: Work, plan_manife
     if request.reads is None:
         if not changes_state and work.broadcast:
             raise InvalidRequestError(
-                f"the work {request.work!r} changes no state; say in `reads` whose checkpoints it evaluates"
+                f"the work {request.work or 'train'!r} changes no state; say in `reads` whose checkpoints it evaluates"
             )
         return
     if changes_state:

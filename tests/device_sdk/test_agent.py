@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from device_sdk.agent import FINAL_REFUSALS, Pass
+from device_sdk.agent import OVER, UNACCEPTABLE, Pass
 from device_sdk.errors import RefusedError
 from plans import bundle, client
 from plans.program import Program
@@ -120,13 +120,39 @@ def test_a_device_that_is_refused_anew_says_so(device: Device, orchestrator: Mem
         device.run_once()
 
 
-@pytest.mark.parametrize("code", sorted(FINAL_REFUSALS))
+@pytest.mark.parametrize("code", sorted(OVER))
 @pytest.mark.parametrize("when", ["fetch", "upload", "report"])
-def test_a_final_refusal_ends_the_assignment(
+def test_an_assignment_that_is_over_is_dropped(
     device: Device, orchestrator: MemoryOrchestrator, when: str, code: ErrorCode
 ) -> None:
     orchestrator.assign()
     orchestrator.fail(when, RefusedError(code, 409, "no"))
+    assert device.run_once() == Pass()
+    assert device.is_idle
+    assert not orchestrator.reports
+
+
+@pytest.mark.parametrize("code", sorted(UNACCEPTABLE))
+@pytest.mark.parametrize("when", ["upload", "report"])
+def test_an_update_that_is_never_taken_is_reported_as_a_failure(
+    device: Device, orchestrator: MemoryOrchestrator, when: str, code: ErrorCode
+) -> None:
+    """The orchestrator, which still waits, would hand out the same assignment again."""
+    assignment = orchestrator.assign()
+    orchestrator.fail(when, RefusedError(code, 422, "too large for the sum"))
+    assert device.run_once() == Pass(Outcome.FAILED)
+    assert device.is_idle
+    report = orchestrator.reports[assignment.assignment_id]
+    assert report.reason == f"the orchestrator refused it: too large for the sum ({code})"
+    assert report.update is None
+
+
+def test_a_failure_that_is_never_taken_is_dropped(device: Device, orchestrator: MemoryOrchestrator) -> None:
+    orchestrator.assign()
+    for _ in range(3):
+        orchestrator.fail("report", RefusedError(ErrorCode.INVALID_REQUEST, 422, "no"))
+    with pytest.raises(RefusedError):
+        device.run_once()
     assert device.run_once() == Pass()
     assert device.is_idle
 
@@ -164,8 +190,8 @@ def test_work_that_outlives_its_deadline_is_given_up(device: Device, orchestrato
     assert reason == "the deadline passed after 3 of 3 steps"
 
 
-def test_a_model_that_diverges_fails_and_uploads_nothing(device: Device, orchestrator: MemoryOrchestrator) -> None:
-    assignment = orchestrator.assign(broadcast=BROADCAST | {"client_learning_rate": np.array(1e38, np.float32)})
+def test_a_model_that_is_not_finite_fails_and_uploads_nothing(device: Device, orchestrator: MemoryOrchestrator) -> None:
+    assignment = orchestrator.assign(broadcast=BROADCAST | {"w": np.full(2, np.nan, np.float32)})
     assert device.run_once().outcome is Outcome.FAILED
     assert "not finite" in orchestrator.reports[assignment.assignment_id].reason
     assert "upload" not in orchestrator.calls

@@ -170,3 +170,10 @@ def test_work_for_other_examples_is_declined(
         assert reason in declined(device, orchestrator, orchestrator.assign())
     finally:
         device.store.close()
+
+
+def test_damaged_plan_versions_are_set_aside(device: Device, orchestrator: MemoryOrchestrator) -> None:
+    device.state.plan_versions.write_bytes(b'{"by_task": 3}')
+    orchestrator.assign()
+    assert device.run_once().outcome is Outcome.COMPLETED
+    assert device.state.plan_versions.with_name("plan_versions.json.corrupt").exists()

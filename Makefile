@@ -1,0 +1,62 @@
+# `make demo` and `make test` do all their own set-up; they need Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+PIP = -m pip install --quiet --disable-pip-version-check
+
+VENV = .venv
+# Two environments as a device has them: they hold the small runtimes only, never TensorFlow or a web framework.
+LITERT_VENV = .venvs/litert
+TFLITE_VENV = .venvs/tflite-runtime
+PRODUCT = $(shell find wire plans device_sdk federated/__init__.py -name '*.py' 2>/dev/null)
+
+.PHONY: help setup demo test check fast format clean
+
+help:
+	@echo "make demo [ARGS='--devices 12 --rounds 5']   a server and its devices on this machine"
+	@echo "make test                                    all tests"
+	@echo "make fast                                    the tests without TensorFlow and without processes"
+	@echo "make check                                   what CI runs: format, lint, types, import contracts, tests"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@echo "setting up $(VENV) (once; a few minutes) …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fedelta needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python $(PIP) --editable '.[all,dev]'
+	@touch $@
+
+$(LITERT_VENV)/.ready: pyproject.toml $(PRODUCT)
+	@echo "setting up $(LITERT_VENV) …"
+	@$(PYTHON) -m venv --clear $(LITERT_VENV)
+	@$(LITERT_VENV)/bin/python $(PIP) '.[device]'
+	@touch $@
+
+# tflite-runtime has wheels up to Python 3.11.
+$(TFLITE_VENV)/.ready: pyproject.toml $(PRODUCT)
+	@echo "setting up $(TFLITE_VENV) …"
+	@$(PYTHON) -m venv --clear $(TFLITE_VENV)
+	@$(TFLITE_VENV)/bin/python $(PIP) '.[device-tflite-runtime]'
+	@touch $@
+
+demo: setup
+	@$(VENV)/bin/fedelta demo $(ARGS)
+
+test: setup $(LITERT_VENV)/.ready $(TFLITE_VENV)/.ready
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+fast: setup
+	@$(VENV)/bin/python -m pytest -m 'not tensorflow and not processes' $(ARGS)
+
+check: setup
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(MAKE) --no-print-directory test
+
+format: setup
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix --quiet .
+
+clean:
+	rm -rf $(VENV) .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,213 @@
+"""What would train differently on a device is refused by name, before anything is converted."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import model_export
+from model_export.errors import SettingsError, UnsupportedModelError, UnsupportedOpError, VerificationError
+from model_export.lowering.registry import unregister_lowering
+from tests.model_export.zoo import CLASSES, mlp
+
+pytestmark = pytest.mark.tensorflow
+
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _export(model: Any, **changes: Any) -> Any:
+    return model_export.export_model(model, **({"loss": LOGITS, "optimizer": "sgd", "batch_size": 2} | changes))
+
+
+def _with(*between: Any, shape: tuple[int, ...] = (6,)) -> Any:
+    """A model whose middle is given."""
+    return keras.Sequential([keras.Input(shape), *between, layers.Flatten(), layers.Dense(CLASSES)])
+
+
+class Calls(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """A layer without parameters, around a function."""
+
+    def __init__(self, function: Callable[[Any], Any], name: str) -> None:
+        super().__init__(name=name)
+        self.function = function
+
+    def call(self, x: Any) -> Any:
+        return self.function(x)
+
+
+def _loop(x: Any) -> Any:
+    (doubled,) = tf.while_loop(lambda y: tf.reduce_sum(y) < 1, lambda y: (2 * y,), (x,))
+    return doubled
+
+
+def _in_python(x: Any) -> Any:
+    return tf.ensure_shape(tf.numpy_function(lambda y: y, [x], tf.float32), x.shape)
+
+
+# op -> what the layer computes, and the shape of its input
+UNSUPPORTED_OPS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "Erfinv": (lambda x: keras.ops.erfinv(x / 10), (6,)),
+    "Svd": (lambda x: tf.linalg.svd(x, compute_uv=False), (3, 3)),
+    "Atan": (tf.function(tf.atan), (6,)),
+    "StatelessWhile": (_loop, (6,)),
+    "RandomStandardNormal": (lambda x: x + tf.random.normal([6]), (6,)),
+    "StatelessRandomGetKeyCounter": (lambda x: x + tf.random.stateless_uniform([6], [1, 2]), (6,)),
+    "PyFunc": (_in_python, (6,)),
+}
+
+
+@pytest.mark.parametrize("op_type", UNSUPPORTED_OPS)
+def test_an_op_without_a_builtin_form_is_refused_with_its_layer(op_type: str) -> None:
+    function, shape = UNSUPPORTED_OPS[op_type]
+    with pytest.raises(UnsupportedOpError, match="layer 'culprit'") as caught:
+        _export(_with(Calls(function, "culprit"), shape=shape))
+    assert caught.value.op_type == op_type
+    assert caught.value.source.startswith("test_refusals.py:")
+    assert "register_lowering" in str(caught.value)
+    assert "replace the layer" in str(caught.value)
+
+
+def test_a_gradient_without_a_builtin_form_is_refused_with_its_layer() -> None:
+    with pytest.raises(UnsupportedOpError) as caught:
+        _export(_with(layers.Conv3D(2, 2, name="culprit"), shape=(3, 3, 3, 1)))
+    assert (caught.value.op_type, caught.value.layer) == ("Conv3DBackpropFilterV2", "culprit")
+
+
+def test_a_layer_inside_a_nested_model_is_named() -> None:
+    with pytest.raises(UnsupportedOpError) as caught:
+        _export(_with(_with(Calls(tf.atan, "culprit"))))
+    assert caught.value.layer == "culprit"
+
+
+def _regularised() -> Any:
+    return layers.Dense(4, kernel_regularizer="l2", name="culprit")
+
+
+class Penalises(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Adds to the loss only when it is called."""
+
+    def call(self, x: Any) -> Any:
+        self.add_loss(keras.ops.sum(x))
+        return x
+
+
+class HiddenPenalty(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Holds a layer that adds to the loss, so that no public attribute tells before the call."""
+
+    def __init__(self) -> None:
+        super().__init__(name="hiding")
+        self.inner = Penalises()
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+
+def _counting() -> Any:
+    layer = layers.Normalization(name="culprit")
+    layer.build((None, 6))
+    return layer
+
+
+WRONG_LAYERS: dict[str, Callable[[], Any]] = {
+    "dropout": lambda: layers.Dropout(0.5, name="culprit"),
+    "noise": lambda: layers.GaussianNoise(0.5, name="culprit"),
+    "batch normalization": lambda: layers.BatchNormalization(name="culprit"),
+    "frozen": lambda: layers.Dense(3, name="culprit", trainable=False),
+    "regulariser": _regularised,
+    "activity": lambda: layers.Dense(4, activity_regularizer="l2", name="culprit"),
+    "constraint": lambda: layers.Dense(4, kernel_constraint="non_neg", name="culprit"),
+    "half precision": lambda: layers.Dense(4, dtype="mixed_float16", name="culprit"),
+    "statistics": _counting,
+    "nested dropout": lambda: keras.Sequential([keras.Input((6,)), layers.Dropout(0.5, name="culprit")]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_LAYERS)
+def test_a_layer_that_would_train_differently_is_refused_by_name(case: str) -> None:
+    with pytest.raises(UnsupportedModelError, match="layer 'culprit'"):
+        _export(_with(WRONG_LAYERS[case]()))
+
+
+def test_a_penalty_that_shows_only_when_called_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="penalty"):
+        _export(_with(HiddenPenalty()))
+
+
+def _two_inputs() -> Any:
+    one, other = keras.Input((3,)), keras.Input((3,))
+    return keras.Model([one, other], layers.Dense(CLASSES)(layers.Add()([one, other])))
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "expected a built": lambda: keras.Sequential([layers.Dense(3)]),
+    "several inputs": _two_inputs,
+    "every size but the batch": lambda: keras.Sequential([keras.Input((None, 3)), layers.Dense(3), layers.Flatten()]),
+    r"not \[batch, classes\]": lambda: keras.Sequential([keras.Input((4, 3)), layers.Dense(3)]),
+    "nothing to train": lambda: keras.Sequential([keras.Input((4,)), layers.ReLU()]),
+}
+
+
+@pytest.mark.parametrize("problem", MODELS)
+def test_a_model_of_another_form_is_refused(problem: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=problem):
+        _export(MODELS[problem]())
+
+
+WRONG_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "momentum=0.9": {"optimizer": keras.optimizers.SGD(0.1, momentum=0.9)},
+    "nesterov=True": {"optimizer": keras.optimizers.SGD(0.1, nesterov=True)},
+    "clipnorm=1.0": {"optimizer": keras.optimizers.SGD(0.1, clipnorm=1.0)},
+    "weight_decay=0.1": {"optimizer": keras.optimizers.SGD(0.1, weight_decay=0.1)},
+    "schedule": {"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9))},
+    "optimizer 'adam'": {"optimizer": keras.optimizers.Adam()},
+    "optimizer 'rmsprop'": {"optimizer": "rmsprop"},
+    "not positive": {"optimizer": -1.0},
+    "not compiled": {"optimizer": None},
+    "loss 'mse'": {"loss": "mse"},
+    "loss 'huber_loss'": {"loss": keras.losses.Huber()},
+    "the loss: none was given": {"loss": None},
+    "ignore_class": {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=0)},
+    "its reduction is 'sum'": {"loss": keras.losses.SparseCategoricalCrossentropy(reduction="sum")},
+    "metric 'auc'": {"metrics": ("auc",)},
+}
+
+
+@pytest.mark.parametrize("problem", WRONG_ARGUMENTS)
+def test_an_objective_that_is_not_exported_is_refused(problem: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=problem):
+        _export(mlp(), **WRONG_ARGUMENTS[problem])
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, True])
+def test_a_batch_size_that_is_none_is_refused(batch_size: Any) -> None:
+    with pytest.raises(SettingsError, match="batch_size"):
+        _export(mlp(), batch_size=batch_size)
+
+
+@pytest.fixture
+def registrations() -> Iterator[None]:
+    yield
+    for op_type in ("Cosh", "ReluGrad", "Sinh"):
+        unregister_lowering(op_type)
+
+
+@pytest.mark.usefixtures("registrations")
+def test_a_registered_lowering_makes_an_op_exportable() -> None:
+    model = _with(layers.Dense(3), Calls(tf.sinh, "culprit"))
+    with pytest.raises(UnsupportedOpError):
+        _export(model)
+    model_export.register_lowering("Sinh")(lambda op, inputs, scope: [(tf.exp(inputs[0]) - tf.exp(-inputs[0])) / 2.0])
+    model_export.register_lowering("Cosh")(lambda op, inputs, scope: [(tf.exp(inputs[0]) + tf.exp(-inputs[0])) / 2.0])
+    assert _export(model).tflite
+
+
+@pytest.mark.usefixtures("registrations")
+def test_a_wrong_lowering_is_found_before_anything_is_exported() -> None:
+    model_export.register_lowering("ReluGrad")(lambda op, inputs, scope: [inputs[0] * 0.9])
+    with pytest.raises(VerificationError) as caught:
+        _export(mlp())
+    assert caught.value.signature == "train"
+    assert caught.value.difference > caught.value.tolerance
