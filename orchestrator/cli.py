@@ -20,7 +20,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check-in-seconds",
         type=float,
-        default=5.0,
+        default=2.0,
         help="about how often a device without work comes back (default: %(default)s)",
     )
 

@@ -20,7 +20,7 @@ class Settings:
     """
 
     data_dir: Path
-    check_in_seconds: float = 5.0
+    check_in_seconds: float = 2.0
     tick_seconds: float = 0.25
     session_seconds: float = 3600.0
     challenge_seconds: float = 60.0

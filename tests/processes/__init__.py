@@ -1,0 +1,1 @@
+"""Whole federations of real processes: what a user would run, killed where it hurts."""
