@@ -4,10 +4,11 @@ PIP = -m pip install --quiet --disable-pip-version-check
 
 VENV = .venv
 # Two environments as a device has them: they hold the small runtimes only, never TensorFlow or a web framework.
-LITERT_VENV = .venvs/litert
-TFLITE_VENV = .venvs/tflite-runtime
+DEVICE_VENVS = .venvs/litert .venvs/tflite-runtime
 PRODUCT = $(shell find wire plans device_sdk federated/__init__.py -name '*.py' 2>/dev/null)
 
+# Otherwise make would take them for passing files and delete them.
+.SECONDARY: $(DEVICE_VENVS:%=%/.requirements)
 .PHONY: help setup demo test check fast format clean
 
 help:
@@ -25,23 +26,23 @@ $(VENV)/.ready: pyproject.toml
 	@$(VENV)/bin/python $(PIP) --editable '.[all,dev]'
 	@touch $@
 
-$(LITERT_VENV)/.ready: pyproject.toml $(PRODUCT)
-	@echo "setting up $(LITERT_VENV) …"
-	@$(PYTHON) -m venv --clear $(LITERT_VENV)
-	@$(LITERT_VENV)/bin/python $(PIP) '.[device]'
+# The requirements once, the product itself again whenever it changed.
+.venvs/%/.ready: .venvs/%/.requirements $(PRODUCT)
+	@.venvs/$*/bin/python $(PIP) --no-deps --force-reinstall .
 	@touch $@
 
-# tflite-runtime has wheels up to Python 3.11.
-$(TFLITE_VENV)/.ready: pyproject.toml $(PRODUCT)
-	@echo "setting up $(TFLITE_VENV) …"
-	@$(PYTHON) -m venv --clear $(TFLITE_VENV)
-	@$(TFLITE_VENV)/bin/python $(PIP) '.[device-tflite-runtime]'
+.venvs/litert/.requirements: EXTRA = device
+.venvs/tflite-runtime/.requirements: EXTRA = device-tflite-runtime
+.venvs/%/.requirements: pyproject.toml
+	@echo "setting up .venvs/$* (once) …"
+	@$(PYTHON) -m venv --clear .venvs/$*
+	@.venvs/$*/bin/python $(PIP) '.[$(EXTRA)]'
 	@touch $@
 
 demo: setup
 	@$(VENV)/bin/fedelta demo $(ARGS)
 
-test: setup $(LITERT_VENV)/.ready $(TFLITE_VENV)/.ready
+test: setup $(DEVICE_VENVS:%=%/.ready)
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
 fast: setup

@@ -17,7 +17,7 @@ from orchestrator.services import first_start
 from orchestrator.services.first_start import FirstSecrets
 from orchestrator.settings import Settings
 from orchestrator.signing import load_or_create_signer
-from orchestrator.storage import FolderStore
+from orchestrator.storage import FolderStore, lock_folder
 from orchestrator.worker import Worker
 
 
@@ -25,8 +25,12 @@ def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
     """The parts of an orchestrator over its data folder, which is made or brought up to date.
 
     The secrets are those of the first start, and None later: they exist nowhere else.
+
+    Raises:
+        FolderInUseError: another orchestrator serves this folder.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data_dir_lock = lock_folder(settings.data_dir)
     engine = sqlite_engine(str(settings.database_path))
     migrate.upgrade(engine)
     context = Context(
@@ -35,6 +39,7 @@ def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
         store=FolderStore(settings.store_dir),
         signer=load_or_create_signer(settings.signing_key_path),
         clock=time.time,
+        data_dir_lock=data_dir_lock,
     )
     secrets = context.database.submit(lambda tx: first_start.make_first_secrets(tx, context.clock())).result()
     return context, secrets
@@ -55,6 +60,7 @@ def create_app(context: Context) -> FastAPI:
                 await running
             await asyncio.to_thread(worker.close)
             await asyncio.to_thread(context.database.close)
+            context.data_dir_lock.close()
 
     app = FastAPIOffline(
         title="Fedelta orchestrator",

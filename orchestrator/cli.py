@@ -5,8 +5,15 @@ import logging
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wire.command import Command
+
+if TYPE_CHECKING:
+    from orchestrator.services.first_start import FirstSecrets
+
+_BACKLOG = 2048
+_GRACE_SECONDS = 10
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from orchestrator.app import create_app, open_context
+        from orchestrator.errors import FolderInUseError
         from orchestrator.settings import Settings
     except ModuleNotFoundError as error:
         print(f"fedelta serve needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
@@ -38,23 +46,26 @@ def _run(arguments: argparse.Namespace) -> int:
     for library in ("alembic", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.WARNING)
     settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
-    context, secrets = open_context(settings)
-    if secrets is not None:
-        print("This is the first start. Keep these; they are shown once:", flush=True)
-        print(f"  operator API key   {secrets.api_key}", flush=True)
-        print(
-            f"  enrolment token    {secrets.enrolment_token}  (one device, population {secrets.population})", flush=True
-        )
     try:
-        listening = socket.create_server((arguments.host, arguments.port), backlog=2048)
-    except OSError as error:
-        print(f"error: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}", file=sys.stderr)
+        listening = socket.create_server((arguments.host, arguments.port), backlog=_BACKLOG)
+        context, secrets = open_context(settings)
+    except (FolderInUseError, OSError) as error:
+        print(
+            f"error: cannot serve {arguments.data_dir} on {arguments.host}:{arguments.port}: {error}", file=sys.stderr
+        )
         return 1
+    if secrets is not None:
+        _show(secrets)
     print(f"Serving on http://{arguments.host}:{listening.getsockname()[1]}; the API's page is /docs", flush=True)
-    uvicorn.Server(uvicorn.Config(create_app(context), log_level="warning", timeout_graceful_shutdown=10)).run(
-        [listening]
-    )
+    config = uvicorn.Config(create_app(context), log_level="warning", timeout_graceful_shutdown=_GRACE_SECONDS)
+    uvicorn.Server(config).run([listening])
     return 0
+
+
+def _show(secrets: "FirstSecrets") -> None:
+    print("This is the first start. Keep these; they are shown once:")
+    print(f"  operator API key   {secrets.api_key}")
+    print(f"  enrolment token    {secrets.enrolment_token}  (one device, population {secrets.population})")
 
 
 COMMAND = Command("serve", "run the orchestrator", _add_arguments, _run)

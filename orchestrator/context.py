@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import IO
 
 from orchestrator.db.database import Database
 from orchestrator.settings import Settings
@@ -16,6 +17,7 @@ class Context:
 
     Attributes:
         clock: UTC seconds since 1970.
+        data_dir_lock: held as long as the parts are used; closing it lets another process have the folder.
         wake: set when a round may have something due, so that nobody waits for the next tick.
     """
 
@@ -24,4 +26,5 @@ class Context:
     store: FolderStore
     signer: PlanSigner
     clock: Callable[[], float]
+    data_dir_lock: IO[bytes]
     wake: asyncio.Event = field(default_factory=asyncio.Event)

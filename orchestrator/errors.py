@@ -6,7 +6,9 @@
     ├── UnauthenticatedError  no key or token, or one that is not good
     └── ConflictError         it would contradict what is already settled
 
-`api.problems` turns them into problem documents, once; nothing else knows a status number.
+    FolderInUseError          two orchestrators cannot serve one data folder
+
+`api.problems` turns the refusals into problem documents, once; nothing else knows a status number.
 """
 
 from wire.errors import ErrorCode
@@ -46,3 +48,7 @@ class ConflictError(OrchestratorError):
 
     def __init__(self, message: str, code: ErrorCode = ErrorCode.CONFLICT) -> None:
         super().__init__(code, message)
+
+
+class FolderInUseError(Exception):
+    """Another orchestrator serves this data folder."""

@@ -7,6 +7,7 @@ Everything is written beside its place, flushed, renamed, and the folder flushed
 loses nothing.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from orchestrator.errors import InvalidRequestError
+from orchestrator.errors import FolderInUseError, InvalidRequestError
 from wire.errors import ErrorCode
 from wire.messages import Resource
 
@@ -47,6 +48,21 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock_folder(folder: Path) -> IO[bytes]:
+    """Have a folder to oneself until the lock is closed, or the process ends in any way.
+
+    Raises:
+        FolderInUseError: another process has it.
+    """
+    lock = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise FolderInUseError(f"another orchestrator serves {folder}; stop it, or give another --data-dir") from None
+    return lock
 
 
 class IncomingUpdate:
