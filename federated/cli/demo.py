@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from federated.demo import federation, shards
     from federated.demo.processes import DemoProcessError
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it ends, its processes end with it
     if arguments.rounds < 1 or (arguments.devices is not None and arguments.devices < _FEWEST_DEVICES):
         print(f"error: at least 1 round and {_FEWEST_DEVICES} devices (one trains, one evaluates)", file=sys.stderr)
         return 2
@@ -69,7 +71,12 @@ def _tell(outcome: "federation.Outcome", report: Path | None, keep: bool) -> Non
     print(f"database    {outcome.database}")
     print(f"checkpoint  {outcome.checkpoint}")
     serve = f"fedelta serve --data-dir {outcome.database.parent}"
-    print(f"API page    {outcome.url}/docs" if keep else f"API page    /docs, after: {serve}", flush=True)
+    if keep:
+        print(f"API page    {outcome.server.url}/docs")
+        print(f"API key     {outcome.server.api_key}")
+        print(f"The server runs on; stop it with: kill {outcome.server.process.pid}", flush=True)
+    else:
+        print(f"API page    /docs, after: {serve}", flush=True)
     if report is not None:
         document = {
             "rounds": sum(round_.state == "completed" for round_, _ in outcome.rounds),

@@ -25,4 +25,3 @@ def main(arguments: list[str] | None = None) -> int:
 def commands() -> list[Command]:
     """Every sub-command that is installed, by name."""
     return [entry.load() for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)]
-

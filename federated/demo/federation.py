@@ -34,7 +34,7 @@ class Outcome:
 
     rounds: list[tuple[RoundView, dict[str, float] | None]]
     seconds: float
-    url: str
+    server: Server
     database: Path
     checkpoint: Path
 
@@ -171,7 +171,7 @@ def _outcome(
     rounds = [(round_, evaluated.get(round_.round_number)) for round_ in client.rounds(training.task_id)]
     last = client.checkpoints(training.task_id)[-1]
     checkpoint = folder / "server" / "store" / "blobs" / last.sha256[:2] / last.sha256
-    return Outcome(rounds, seconds, server.url, folder / "server" / "fedelta.db", checkpoint)
+    return Outcome(rounds, seconds, server, folder / "server" / "fedelta.db", checkpoint)
 
 
 def _bar(total: int, what: str) -> "tqdm[None]":

@@ -54,6 +54,7 @@ class Processes:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=_environment(),
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops its processes
         )
         self._stack.callback(stop, process)
         return process
