@@ -1,8 +1,8 @@
 """Reads a TFLite file and refuses what a device's runtime cannot run, or runs wrongly.
 
-Each rule is a measured trap (facts/tflite.md, section 8): a custom or Flex op fails to load; REVERSE_V2 of several axes
-is silently wrong on tflite-runtime 2.14; a rank-0 input crashes LiteRT on ARM; a phone's runtime has no signatures
-without inputs; SUM above rank 6 and broadcasts above rank 4 abort.
+Each rule is a trap that was met and measured: a custom or Flex op fails to load; REVERSE_V2 of several axes is silently
+wrong on tflite-runtime 2.14; a rank-0 input crashes LiteRT on ARM; a phone's runtime has no signatures without inputs;
+SUM above rank 6 fails in LiteRT, and broadcasts above rank 4 abort tflite-runtime 2.14.
 """
 
 from collections import Counter

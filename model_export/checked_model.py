@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from model_export.errors import UnsupportedModelError
 from model_export.names import parameter_names
-from wire.tensors import DTYPES, Array, TensorSpec
+from wire.tensors import Array, TensorSpec
+
+_OTHER_FLOATS = frozenset({"bfloat16", "float16", "float64"})
+_INPUT_DTYPES = frozenset({"float32", "int32", "uint8"})
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ def check(model: Any) -> CheckedModel:
 
 
 def _layers(model: Any) -> list[Any]:
+    if keras.backend.backend() != "tensorflow":
+        raise UnsupportedModelError(
+            "Keras", f"it runs on {keras.backend.backend()}", "set KERAS_BACKEND=tensorflow before Keras is imported"
+        )
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise UnsupportedModelError(
             f"model {getattr(model, 'name', model)!r}",
@@ -99,7 +107,10 @@ def _nested(model: Any) -> Iterator[Any]:
 def _problems(model: Any, layers: Sequence[Any]) -> Iterator[UnsupportedModelError]:
     yield from _port_problems(model)
     for layer in layers:
-        yield from _layer_problems(layer)
+        if not isinstance(layer, keras.Model):  # its own layers follow
+            yield from _layer_problems(layer)
+    if any(not np.isfinite(variable.value.numpy()).all() for variable in model.trainable_variables):
+        yield UnsupportedModelError(f"model {model.name!r}", "it has weights that are not finite", "start from others")
     if not model.trainable_variables:
         yield UnsupportedModelError(f"model {model.name!r}", "it has nothing to train", "add a layer with parameters")
 
@@ -110,11 +121,11 @@ def _port_problems(model: Any) -> Iterator[UnsupportedModelError]:
         yield UnsupportedModelError(where, "it has several inputs or outputs", "this version takes one of each")
         return
     (source,), (output,) = model.inputs, model.outputs
-    if None in source.shape[1:] or source.dtype not in DTYPES or source.dtype == "float64":
+    if None in source.shape[1:] or source.dtype not in _INPUT_DTYPES:
         yield UnsupportedModelError(
             where,
             f"its input is {source.dtype}{list(source.shape)}",
-            "give every size but the batch, and float32 or integers",
+            "give every size but the batch, and one of the dtypes float32, int32 and uint8",
         )
     if len(output.shape) != 2 or output.shape[-1] is None:  # noqa: PLR2004 - [batch, classes]
         yield UnsupportedModelError(
@@ -124,13 +135,12 @@ def _port_problems(model: Any) -> Iterator[UnsupportedModelError]:
 
 def _layer_problems(layer: Any) -> Iterator[UnsupportedModelError]:
     where = f"layer {layer.name!r} ({type(layer).__name__})"
-    if not isinstance(layer, keras.Model):
-        yield from _state_problems(layer, where)
+    yield from _state_problems(layer, where)
     if layer.losses or getattr(layer, "activity_regularizer", None) is not None:
         yield _penalty(where)
     if any(getattr(variable, "constraint", None) is not None for variable in layer.trainable_variables):
         yield UnsupportedModelError(where, "it constrains its weights", "remove the constraint")
-    if layer.compute_dtype != "float32" and layer.trainable_variables:
+    if layer.compute_dtype in _OTHER_FLOATS:
         yield UnsupportedModelError(where, f"it computes in {layer.compute_dtype}", "use the dtype policy float32")
 
 
@@ -138,7 +148,7 @@ def _state_problems(layer: Any, where: str) -> Iterator[UnsupportedModelError]:
     if not layer.trainable and layer.weights:
         yield UnsupportedModelError(where, "it is frozen", "set trainable = True on every layer with weights")
     elif isinstance(layer, keras.layers.BatchNormalization):
-        remedy = "replace it, for instance with GroupNormalization, or take it out"
+        remedy = "replace it, for instance with LayerNormalization, or take it out"
         yield UnsupportedModelError(where, "this version does not export the statistics it keeps", remedy)
     elif layer.non_trainable_weights:
         names = ", ".join(variable.path for variable in layer.non_trainable_weights)

@@ -14,6 +14,7 @@ from model_export import settings as export_settings
 from model_export.errors import ExportError, MissingTensorFlowError
 from model_export.model_file import plan_of_file
 from model_export.progress import Progress, silent
+from model_export.quiet import quiet_libraries
 from plans.bundle import digest, pack
 from wire.command import Command
 
@@ -51,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         settings = _settings(arguments)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start is not news
-        with _progress(quiet=as_json) as progress:
+        with quiet_libraries(), _progress(quiet=as_json) as progress:
             plan = plan_of_file(arguments.model, settings, progress)
         data = pack(plan)
         if arguments.tflite is not None:

@@ -6,10 +6,13 @@ ExportError
 ├── SettingsError          a setting is missing, unknown or of the wrong type
 ├── UnsupportedModelError  a layer, loss, optimizer or metric that would train differently on a device
 ├── UnsupportedOpError     an op without a builtin form, found before the conversion
+├── LoweringError          a lowering does not cover this form of its op; leaves as an UnsupportedOpError
 ├── ConversionError        the TFLite converter refused what was lowered
 ├── ProgramFileError       the finished file holds what a device's runtime cannot run
 └── VerificationError      the finished file and Keras compute different numbers
 """
+
+from typing import Any
 
 
 class ExportError(Exception):
@@ -61,6 +64,18 @@ class UnsupportedOpError(ExportError):
         self.op_name = op_name
         self.layer = layer
         self.source = source
+
+
+class LoweringError(ExportError):
+    """A lowering does not cover this form of its op; the message says which, as in "convolves in groups".
+
+    Attributes:
+        chain: the calls that lead to the op, and the op; filled in on the way out.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.chain: tuple[Any, ...] = ()
 
 
 class ConversionError(ExportError):

@@ -87,7 +87,7 @@ class Learner:
             loss = measurement.mean_loss
         gradients = tape.gradient(loss, list(self.parameters), unconnected_gradients="zero")
         for variable, gradient in zip(self.parameters, gradients, strict=True):
-            variable.assign_sub(self.learning_rate * gradient)
+            variable.assign_sub(self.learning_rate * tf.convert_to_tensor(gradient))  # an embedding's is sparse
         return measurement
 
     def _measure(self, outputs: Any, y: Any, weight: Any) -> Measurement:

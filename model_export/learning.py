@@ -63,9 +63,10 @@ def learning_plan(
     Raises:
         ExportError: one of its kinds; nothing is exported in part.
     """
-    if not np.isfinite(server_learning_rate) or epochs < 1:
+    if not np.isfinite(server_learning_rate) or type(epochs) is not int or epochs < 1:
         raise SettingsError(
-            f"epochs must be at least 1 and server_learning_rate finite, found {epochs} and {server_learning_rate}"
+            f"epochs must be an integer of at least 1 and server_learning_rate finite, found {epochs!r} and "
+            f"{server_learning_rate!r}"
         )
     learner = learner_of(model, loss, optimizer, batch_size, metrics)
     part = make_client_part(learner)

@@ -32,9 +32,15 @@ class Reference:
         self._output = _function(self._trace_output)
         self._measure = _function(self._trace_measure)
 
-    def step(self, values: Sequence[Array], x: Array, y: Array) -> tuple[float, list[Array]]:
-        """The mean loss of a batch, and the parameters after one step of Keras's SGD."""
+    def step(
+        self, values: Sequence[Array], x: Array, y: Array, learning_rate: float | None = None
+    ) -> tuple[float, list[Array]]:
+        """The mean loss of a batch, and the parameters after one step of Keras's SGD.
+
+        The step is taken at the objective's learning rate where no other is given.
+        """
         self._assign(values)
+        self._optimizer.learning_rate = self._objective.learning_rate if learning_rate is None else learning_rate
         loss = float(self._step(tf.constant(x), tf.constant(y)))
         return loss, [variable.value.numpy() for variable in self._variables]
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from model_export.errors import LoweringError
 from model_export.lowering.emit import emit
-from model_export.lowering.support import check_ops
+from model_export.lowering.support import check_ops, unsupported
 from wire.tensors import TensorSpec
 
 
@@ -60,7 +61,10 @@ def lower(traced: Traced, layers: Collection[str]) -> Any:
     def body(**arguments: Any) -> Mapping[str, Any]:
         environment = {inside.ref(): outside for outside, inside in traced.graph.captures}
         environment |= {traced.inputs[name].ref(): value for name, value in arguments.items()}
-        emitted = emit(traced.graph, environment, list(traced.outputs.values()))
+        try:
+            emitted = emit(traced.graph, environment, list(traced.outputs.values()))
+        except LoweringError as error:
+            raise unsupported(error.chain, str(error), layers) from error
         return {name: tf.identity(value) for name, value in zip(traced.outputs, emitted, strict=True)}
 
     return _concrete(body, traced.signature)

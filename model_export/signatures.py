@@ -16,8 +16,7 @@ import tensorflow as tf
 
 from model_export.learner import SCALAR, Learner, Measurement
 from model_export.signature import Signature
-
-FLAG = "flag"
+from plans.client import FLAG
 
 
 def conventional(learner: Learner) -> tuple[Signature, ...]:

@@ -1,80 +1,35 @@
 """Runs an exported program on the installed runtime and holds every signature against Keras, before it leaves.
 
-Steps start from parameters drawn around the model's own, each step anew, so that rounding cannot add up. Float32 sums
-in another order differ by 3e-7 at most over one step (measured, facts/tflite.md section 5); 1e-5, relative to the
-largest value, leaves room for larger models and none for a wrong formula. A draw may fall on a tie (two equal
-activations in a pool, two equal classes) that rounding breaks one way here and another way there: a differing draw is
-repeated with another, twice at most. A wrong program is wrong in every draw.
+Steps start from parameters drawn around the model's own, each step anew, so that rounding cannot add up. What is
+compared is the step itself, not the parameters after it, where a small learning rate would hide a wrong gradient.
+
+Tolerance: 1e-5 of the largest expected value, for sums in another order, and 1e-6 of the largest value that entered,
+for its rounding; float32 itself rounds at 6e-8. A draw may fall on a tie (two equal activations in a pool, two
+equal classes) that rounding breaks one way here and another way there: a differing draw is repeated with another, twice
+at most. A wrong program is wrong in every draw.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from model_export.draws import Draw
 from model_export.errors import VerificationError
 from model_export.learner import Learner
+from model_export.objective import LOSS
 from model_export.reference import Reference
 from model_export.server_part import CLIENT_LEARNING_RATE, SERVER_LEARNING_RATE
 from model_export.works import LEARNING_RATE, WEIGHT
 from plans.program import Program
 from plans.server import SUM_PREFIX
-from wire.tensors import Array
+from wire.tensors import Array, Tensors
 
 TOLERANCE = 1e-5
+ROUNDING = 1e-6
 _STEPS = 5
 _DRAWS = 3
-_NOISE = 0.05
 _FLAG = np.ones([1], np.float32)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch as a device feeds it: the first `count` examples are real, the others padding of weight zero."""
-
-    x: Array
-    y: Array
-    count: int
-
-    @property
-    def fed(self) -> dict[str, Array]:
-        """The inputs of a step."""
-        return {"x": self.x, "y": self.y, "weight": (np.arange(len(self.y)) < self.count).astype(np.float32)}
-
-    @property
-    def real(self) -> tuple[Array, Array]:
-        """The examples without the padding."""
-        return self.x[: self.count], self.y[: self.count]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Random parameters and batches for one comparison."""
-
-    learner: Learner
-    random: np.random.Generator
-
-    def parameters(self) -> dict[str, Array]:
-        """The model's parameters with some noise."""
-        return {
-            one.name: (one.value + _NOISE * self.random.standard_normal(one.value.shape)).astype(one.spec.dtype)
-            for one in self.learner.model.parameters
-        }
-
-    def batch(self, count: int) -> Batch:
-        """A batch of `count` random examples; the padding is not zero, since padding may hold anything."""
-        spec = self.learner.batch["x"]
-        if spec.dtype == "float32":
-            x = self.random.standard_normal(spec.shape).astype(np.float32)
-        else:
-            x = self.random.integers(0, 256 if spec.dtype == "uint8" else 2, spec.shape).astype(spec.dtype)
-        y = self.random.integers(0, self.learner.model.classes, self.learner.batch_size).astype(np.int32)
-        return Batch(x, y, count)
-
-    def counts(self) -> tuple[int, int]:
-        """A full batch and a short one."""
-        return self.learner.batch_size, max(self.learner.batch_size // 2, 1)
 
 
 Comparison = Callable[[Program, Reference, Draw], None]
@@ -132,37 +87,49 @@ def _compare_conventional(program: Program, reference: Reference, draw: Draw) ->
         loss, moved = reference.step(values, *batch.real)
         _same("train", "loss", program.call("train", **batch.fed)["loss"], np.array([loss]))
         saved = program.call("save", flag=_FLAG)
-        for name, expected in zip(parameters, moved, strict=True):
-            _same("train", name, saved[name], expected)
+        _same_steps("train", parameters, saved, dict(zip(parameters, moved, strict=True)))
 
 
 def _compare_train_work(program: Program, reference: Reference, draw: Draw) -> None:
+    """Two runs at rates that are not the objective's, since the work must take its rate from the broadcast.
+
+    One step at rate 1 shows the gradient itself; two steps stay near the objective's rate, where no model diverges.
+    """
+    full, short = draw.counts()
+    _compare_training(program, reference, draw, 1.0, (full,))
+    _compare_training(program, reference, draw, 2 * draw.learner.objective.learning_rate, (full, short))
+
+
+def _compare_training(
+    program: Program, reference: Reference, draw: Draw, learning_rate: float, counts: tuple[int, ...]
+) -> None:
     parameters = draw.parameters()
-    rate = np.array([draw.learner.objective.learning_rate], np.float32)
-    program.call("train_begin", **parameters, **{LEARNING_RATE: rate})
-    values, losses = list(parameters.values()), 0.0
-    for count in draw.counts():
+    program.call("train_begin", **parameters, **{LEARNING_RATE: np.array([learning_rate], np.float32)})
+    values = list(parameters.values())
+    totals: Counter[str] = Counter()
+    for count in counts:
         batch = draw.batch(count)
-        loss, moved = reference.step(values, *batch.real)
+        totals.update(reference.measure(values, *batch.real))
+        loss, values = reference.step(values, *batch.real, learning_rate)
         _same("train_step", "loss", program.call("train_step", **batch.fed)["loss"], np.array([loss]))
-        values, losses = moved, losses + loss * count
     finished = program.call("train_finish", flag=_FLAG)
-    weight = float(sum(draw.counts()))
+    weight = sum(counts)
     _same("train_finish", WEIGHT, finished[WEIGHT], np.array([weight]))
-    _same("train_finish", "loss_sum", finished["loss_sum"] / weight, np.array([losses / weight]))
-    for (name, anchor), value in zip(parameters.items(), values, strict=True):
-        _same("train_finish", name, finished[name] / weight, value - anchor)
+    _compare_sums("train_finish", finished, totals, weight)
+    reached = {name: anchor + finished[name] / weight for name, anchor in parameters.items()}
+    _same_steps("train_finish", parameters, reached, dict(zip(parameters, values, strict=True)))
 
 
 def _compare_evaluate_work(program: Program, reference: Reference, draw: Draw) -> None:
     parameters = draw.parameters()
     program.call("evaluate_begin", **parameters)
-    totals: dict[str, float] = {}
+    totals: Counter[str] = Counter()
     for count in draw.counts():
         batch = draw.batch(count)
-        program.call("evaluate_step", **batch.fed)
-        for name, value in reference.measure(list(parameters.values()), *batch.real).items():
-            totals[name] = totals.get(name, 0.0) + value
+        sums = reference.measure(list(parameters.values()), *batch.real)
+        totals.update(sums)
+        loss = program.call("evaluate_step", **batch.fed)["loss"]
+        _same("evaluate_step", "loss", loss, np.array([sums[LOSS] / count]))
     _compare_sums("evaluate_finish", program.call("evaluate_finish", flag=_FLAG), totals, sum(draw.counts()))
 
 
@@ -195,8 +162,24 @@ def _all_same(signature: str, outputs: Mapping[str, Array], expected: Mapping[st
         _same(signature, name, outputs[name], value)
 
 
-def _same(signature: str, tensor: str, found: Array, expected: Any) -> None:
-    tolerance = TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
-    difference = float(np.abs(found - expected).max(initial=0.0))
-    if found.shape != expected.shape or not difference <= tolerance:  # a NaN is not smaller either
+def _same_steps(signature: str, start: Tensors, found: Tensors, expected: Tensors) -> None:
+    """Compare how far two programs moved from the same start.
+
+    A parameter rounds as its own size does, and its gradient as the largest of all gradients, from which it came.
+    """
+    steps = {name: expected[name] - value for name, value in start.items()}
+    largest_step = max(map(_largest, steps.values()))
+    for name, step in steps.items():
+        scale = max(_largest(start[name]), largest_step)
+        _same(signature, name, found[name] - start[name], step, scale)
+
+
+def _same(signature: str, tensor: str, found: Array, expected: Array, scale: float = 1.0) -> None:
+    tolerance = TOLERANCE * _largest(expected) + ROUNDING * scale
+    difference = _largest(found - expected) if found.shape == expected.shape else np.inf
+    if not difference <= tolerance:  # a NaN is not smaller either
         raise VerificationError(signature, tensor, difference, tolerance)
+
+
+def _largest(values: Array) -> float:
+    return float(np.abs(values).max(initial=0.0))

@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from model_export.learner import SCALAR, Learner, Measurement
 from model_export.signature import Signature
-from model_export.signatures import FLAG, restore, sums_and_counts
+from model_export.signatures import restore, sums_and_counts
+from plans.client import FLAG
 
 LEARNING_RATE = "learning_rate"
 WEIGHT = "weight"

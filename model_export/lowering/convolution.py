@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from model_export.errors import LoweringError
 from model_export.lowering.linear import matmul
 from model_export.lowering.scope import Scope
 from model_export.lowering.windows import Axis, axes_of, cut, pad_image, spread
@@ -70,9 +71,9 @@ def _convolve(patches: Sequence[Any], kernel: Any) -> Any:
 
 def _axes(op: Any, image: Sequence[int], kernel: Sequence[int]) -> tuple[Axis, Axis]:
     if op.get_attr("data_format") != b"NHWC":
-        raise ValueError("only channels_last convolutions have a lowering")
+        raise LoweringError("has its channels first; only channels_last has a lowering")
     if image[3] != kernel[2]:
-        raise ValueError("grouped convolutions have no lowering")
+        raise LoweringError("convolves in groups, which has no lowering")
     return axes_of(op, image, kernel, op.get_attr("dilations"))
 
 

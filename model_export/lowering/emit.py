@@ -1,13 +1,14 @@
 """Builds a traced function anew, op by op: lowered where the registry has a lowering, copied where not.
 
-Rules found the hard way (facts/tflite.md, section 3): creation order is not topological once gradients were added, so
-the ops are sorted; what an op does to a variable counts, so stateful ops are kept whether or not an output needs them;
-static shapes of the traced graph are carried over.
+Rules found the hard way: creation order is not topological once gradients were added, so the ops are sorted; what an op
+does to a variable counts, so stateful ops are kept whether or not an output needs them; static shapes of the traced
+graph are carried over.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from model_export.errors import LoweringError
 from model_export.lowering.graphs import called_graph, copy_op
 from model_export.lowering.registry import lowering_of
 from model_export.lowering.scope import Scope
@@ -27,6 +28,9 @@ def emit(graph: Any, environment: Mapping[Any, Any], outputs: Sequence[Any]) -> 
 
     Returns:
         The tensors of the current graph that stand for `outputs`.
+
+    Raises:
+        LoweringError: a lowering does not cover its op.
     """
     return _emit_body(graph, dict(environment), outputs, Scope())
 
@@ -42,7 +46,11 @@ def _emit_body(graph: Any, environment: dict[Any, Any], outputs: Sequence[Any], 
     for op in needed_ops(graph, outputs):
         if op.type in SOURCES:
             continue
-        made = _emit_op(op, [environment[value.ref()] for value in op.inputs], scope)
+        try:
+            made = _emit_op(op, [environment[value.ref()] for value in op.inputs], scope)
+        except LoweringError as error:
+            error.chain = (op, *error.chain)
+            raise
         environment.update(zip((output.ref() for output in op.outputs), made, strict=False))
     return [environment[output.ref()] for output in outputs]
 

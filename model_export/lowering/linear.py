@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from model_export.lowering.graphs import copy_op
 from model_export.lowering.scope import Scope
 
 
@@ -26,4 +27,11 @@ def _matmul(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     return [matmul(a, b, transpose_a=op.get_attr("transpose_a"), transpose_b=op.get_attr("transpose_b"))]
 
 
-LOWERINGS = {"MatMul": _matmul}
+def _batch_matmul(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    if any(len(value.shape) != 2 for value in inputs):  # noqa: PLR2004 - a stack of matrices stays one
+        return copy_op(op, inputs)
+    a, b = inputs
+    return [matmul(a, b, transpose_a=op.get_attr("adj_x"), transpose_b=op.get_attr("adj_y"))]
+
+
+LOWERINGS = {"BatchMatMulV2": _batch_matmul, "MatMul": _matmul}

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from model_export.errors import LoweringError
 from model_export.lowering.scope import Scope
 from model_export.lowering.windows import Axis, axes_of, cut, pad_image, spread
 
@@ -27,7 +28,7 @@ _UNDILATED = (1, 1, 1, 1)
 def _axes(op: Any, image: Sequence[int]) -> tuple[Axis, Axis]:
     ksize = op.get_attr("ksize")
     if op.get_attr("data_format") != b"NHWC" or ksize[0] != 1 or ksize[3] != 1:
-        raise ValueError("only channels_last pools over height and width have a lowering")
+        raise LoweringError("is not a channels_last pool over height and width, the only one with a lowering")
     return axes_of(op, image, ksize[1:3], _UNDILATED)
 
 

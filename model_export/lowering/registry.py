@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from model_export.lowering import activations, convolution, linear, losses, pooling, shapes, state
+from model_export.lowering import activations, convolution, linear, losses, passing, pooling, shapes, state
 from model_export.lowering.scope import Scope
 
-# (op of the traced graph, its inputs as already emitted, scope) -> its outputs, built in the current graph
+# (op of the traced graph, its inputs as already emitted, scope) -> its outputs, built in the current graph.
+# One that does not cover a form of its op raises a LoweringError.
 Lowering = Callable[[Any, Sequence[Any], Scope], Sequence[Any]]
 
-_FAMILIES = (activations, convolution, linear, losses, pooling, shapes, state)
+_FAMILIES = (activations, convolution, linear, losses, passing, pooling, shapes, state)
 _OURS: Mapping[str, Lowering] = {name: lower for family in _FAMILIES for name, lower in family.LOWERINGS.items()}
 _registered: dict[str, Lowering] = {}
 

@@ -28,7 +28,8 @@ class Scope:
         key = handle.ref()
         if key not in self._held:
             value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
-            self._held[key] = tf.ensure_shape(value, shape) if value.shape.rank is None else value
+            value.set_shape(shape)
+            self._held[key] = value
         return self._held[key]
 
     def assign(self, handle: Any, value: Any) -> None:

@@ -18,7 +18,7 @@ from model_export.lowering.emit import CALLS, SOURCES, needed_ops
 from model_export.lowering.graphs import called_graph, copy_op
 from model_export.lowering.registry import lowering_of
 
-# Measured on TensorFlow 2.21 and run on tflite-runtime 2.14 (facts/tflite.md, section 5), for the dtypes below.
+# Converted by TensorFlow 2.21 and run on tflite-runtime 2.14 and LiteRT 2.3, for the dtypes below.
 _NAMES = (
     "Abs Add AddN AddV2 All Any ArgMax ArgMin AvgPool BatchMatMulV2 BatchToSpaceND BiasAdd BiasAddGrad "
     "BroadcastGradientArgs BroadcastTo Cast Ceil ConcatV2 Const Cos DepthToSpace DepthwiseConv2dNative Elu Equal Exp "
@@ -31,11 +31,11 @@ _NAMES = (
 _BUILTIN = frozenset(_NAMES.split())
 _DTYPES = frozenset({"bool", "float32", "int32", "int64", "uint8"})
 _RANDOM = re.compile(r"Random|Multinomial|TruncatedNormal|Shuffle|Rng")
-# Where a line of code is not the user's: Python's and installed modules, frozen ones, and this package.
+# Where a line of code is not the model's author's: Python's own and installed modules.
 _INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
-_LIBRARIES = (*_INSTALLED, "<", str(Path(__file__).parents[1]))
+_LIBRARIES = (*_INSTALLED, "<")
+_PACKAGE = str(Path(__file__).parents[1])
 _CONTROL_FLOW = frozenset({"Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"})
-_VARIABLE_OPS = frozenset({"VarHandleOp"})
 
 
 def check_ops(graph: Any, outputs: Sequence[Any], layers: Collection[str]) -> None:
@@ -49,9 +49,13 @@ def check_ops(graph: Any, outputs: Sequence[Any], layers: Collection[str]) -> No
     """
     for op, callers in _ops(graph, outputs, ()):
         if (reason := _refusal(op)) is not None:
-            chain = (*callers, op)
-            name = "/".join(one.name for one in chain)
-            raise UnsupportedOpError(op.type, name, _layer_of(name, layers), _source_of(chain), reason)
+            raise unsupported((*callers, op), reason, layers)
+
+
+def unsupported(chain: Sequence[Any], reason: str, layers: Collection[str]) -> UnsupportedOpError:
+    """The error for the op at the end of a chain of calls: its name, its layer and where it was written."""
+    name = "/".join(op.name for op in chain)
+    return UnsupportedOpError(chain[-1].type, name, _layer_of(name, layers), _source_of(chain), reason)
 
 
 def _ops(graph: Any, outputs: Sequence[Any], callers: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
@@ -71,7 +75,7 @@ def _refusal(op: Any) -> str | None:
         return "is control flow, which this version does not export"
     if _RANDOM.search(op.type):
         return "draws random numbers, which this version does not export"
-    if op.op_def.is_stateful and op.type not in _BUILTIN | _VARIABLE_OPS:
+    if op.op_def.is_stateful and op.type not in _BUILTIN:
         return "has side effects, which TFLite cannot express"
     if op.type in _BUILTIN and all(value.dtype.name in _DTYPES for value in [*op.inputs, *op.outputs]):
         return None
@@ -116,9 +120,11 @@ def _layer_of(name: str, layers: Collection[str]) -> str:
 
 
 def _source_of(chain: Sequence[Any]) -> str:
-    """The last line outside of libraries that led to the op at the chain's end; empty where there is none."""
-    frames = [frame for op in chain for frame in op.traceback or ()]
-    for frame in reversed(frames):
-        if not frame.filename.startswith(_LIBRARIES):
-            return f"{Path(frame.filename).name}:{frame.lineno}"
+    """The last line outside of libraries that led to the op; empty if the model called no such line."""
+    for op in reversed(chain):
+        for frame in reversed(op.traceback or ()):
+            if frame.filename.startswith(_PACKAGE):
+                break  # from here on outwards it is the export that was called
+            if not frame.filename.startswith(_LIBRARIES):
+                return f"{Path(frame.filename).name}:{frame.lineno}"
     return ""

@@ -88,7 +88,7 @@ def test_a_compiled_model_brings_its_loss_and_learning_rate(run: Run, model: Any
     [
         ({"loss": LOGITS, "batchsize": 3}, "SettingsError", "unknown setting 'batchsize'"),
         ({"loss": LOGITS, "batch_size": "3"}, "SettingsError", "$.batch_size: expected an integer"),
-        ({"loss": LOGITS, "epochs": 0}, "SettingsError", "epochs must be at least 1"),
+        ({"loss": LOGITS, "epochs": 0}, "SettingsError", "epochs must be an integer of at least 1"),
         ([], "SettingsError", "expected an object"),
         ({"loss": "mse"}, "UnsupportedModelError", "loss 'mse'"),
         ({"loss": LOGITS, "optimizer": "adam"}, "UnsupportedModelError", "optimizer 'adam'"),
@@ -128,6 +128,26 @@ def test_a_plan_that_cannot_be_written_is_an_error(
     assert run("--loss", LOGITS, "--tflite", str(tmp_path / "missing" / "mlp.tflite")) == 1
     assert "cannot be written" in capsys.readouterr().err
     assert not (tmp_path / "mlp.plan").exists()
+
+
+_AS_A_PROCESS = """
+import argparse, sys
+from model_export.cli import COMMAND
+parser = argparse.ArgumentParser()
+COMMAND.add_arguments(parser)
+sys.exit(COMMAND.run(parser.parse_args(sys.argv[1:])))
+"""
+
+
+def test_a_process_says_nothing_but_its_own_message(tmp_path: Path) -> None:
+    body = [keras.Input((3, 3, 3, 1)), keras.layers.Conv3D(2, 2, name="culprit"), keras.layers.Flatten()]
+    keras.Sequential([*body, keras.layers.Dense(2)]).save(tmp_path / "m.keras")
+    arguments = [str(tmp_path / "m.keras"), "--out", str(tmp_path / "m.plan"), "--loss", LOGITS, "--errors", "json"]
+    command = [sys.executable, "-c", _AS_A_PROCESS, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["error"] == "UnsupportedOpError"
 
 
 _WITHOUT_TENSORFLOW = """

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -74,6 +75,21 @@ def test_a_gradient_without_a_builtin_form_is_refused_with_its_layer() -> None:
     with pytest.raises(UnsupportedOpError) as caught:
         _export(_with(layers.Conv3D(2, 2, name="culprit"), shape=(3, 3, 3, 1)))
     assert (caught.value.op_type, caught.value.layer) == ("Conv3DBackpropFilterV2", "culprit")
+    assert caught.value.source == ""
+
+
+FORMS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "groups": (layers.Conv2D(4, 2, groups=2, name="culprit"), (4, 4, 2)),
+    "channels_last": (layers.Conv2D(4, 2, data_format="channels_first", name="culprit"), (2, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("reason", FORMS)
+def test_a_form_that_a_lowering_does_not_cover_is_refused_with_its_layer(reason: str) -> None:
+    layer, shape = FORMS[reason]
+    with pytest.raises(UnsupportedOpError, match=reason) as caught:
+        _export(_with(layer, shape=shape))
+    assert (caught.value.op_type, caught.value.layer) == ("Conv2D", "culprit")
 
 
 def test_a_layer_inside_a_nested_model_is_named() -> None:
@@ -121,6 +137,7 @@ WRONG_LAYERS: dict[str, Callable[[], Any]] = {
     "constraint": lambda: layers.Dense(4, kernel_constraint="non_neg", name="culprit"),
     "half precision": lambda: layers.Dense(4, dtype="mixed_float16", name="culprit"),
     "statistics": _counting,
+    "nested regulariser": lambda: keras.Sequential([keras.Input((6,)), _regularised()]),
     "nested dropout": lambda: keras.Sequential([keras.Input((6,)), layers.Dropout(0.5, name="culprit")]),
 }
 
@@ -141,9 +158,16 @@ def _two_inputs() -> Any:
     return keras.Model([one, other], layers.Dense(CLASSES)(layers.Add()([one, other])))
 
 
+def _broken() -> Any:
+    model = mlp()
+    model.set_weights([np.full_like(value, np.nan) for value in model.get_weights()])
+    return model
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "expected a built": lambda: keras.Sequential([layers.Dense(3)]),
     "several inputs": _two_inputs,
+    "not finite": _broken,
     "every size but the batch": lambda: keras.Sequential([keras.Input((None, 3)), layers.Dense(3), layers.Flatten()]),
     r"not \[batch, classes\]": lambda: keras.Sequential([keras.Input((4, 3)), layers.Dense(3)]),
     "nothing to train": lambda: keras.Sequential([keras.Input((4,)), layers.ReLU()]),
@@ -204,10 +228,11 @@ def test_a_registered_lowering_makes_an_op_exportable() -> None:
     assert _export(model).tflite
 
 
+@pytest.mark.parametrize("learning_rate", [1.0, 1e-3])
 @pytest.mark.usefixtures("registrations")
-def test_a_wrong_lowering_is_found_before_anything_is_exported() -> None:
-    model_export.register_lowering("ReluGrad")(lambda op, inputs, scope: [inputs[0] * 0.9])
+def test_a_wrong_gradient_is_found_however_small_the_step(learning_rate: float) -> None:
+    model_export.register_lowering("ReluGrad")(lambda op, inputs, scope: [inputs[0] * tf.sign(inputs[1]) * 0.95])
     with pytest.raises(VerificationError) as caught:
-        _export(mlp())
+        _export(mlp(), optimizer=learning_rate)
     assert caught.value.signature == "train"
     assert caught.value.difference > caught.value.tolerance

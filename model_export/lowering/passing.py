@@ -1,0 +1,28 @@
+"""Ops that have nothing to do on a device: they pass on what they get, or check and print and give nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from model_export.lowering.scope import Scope
+
+
+def _pass(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    return inputs[: len(op.outputs)]
+
+
+def _drop(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    return []
+
+
+LOWERINGS = {
+    "Assert": _drop,  # a device has nowhere to say it; the host checks what it feeds
+    "CheckNumerics": _pass,
+    "EnsureShape": _pass,  # shapes are static
+    "Identity": _pass,
+    "IdentityN": _pass,
+    "NoOp": _drop,
+    "PreventGradient": _pass,
+    "Print": _pass,
+    "PrintV2": _drop,
+    "StopGradient": _pass,  # the gradients are in the graph already
+}
