@@ -60,6 +60,8 @@ def run(
         ProgramError: the examples or the broadcast do not fit the signatures, or the runtime failed.
     """
     (selector,) = work.selectors
+    if missing := sorted(work.broadcast.keys() - broadcast.keys()):
+        raise ProgramError(f"the broadcast has no {', '.join(missing)}")
     arguments = {name: bind(port, broadcast[name]) for name, port in work.broadcast.items()}
     if work.seed is not None:
         arguments[work.seed] = np.array([seed % (1 << 31)], np.int32)

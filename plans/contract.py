@@ -67,11 +67,11 @@ def _client_problems(program: Program, work: Work) -> Iterator[str]:
 
 def _server_problems(program: Program, manifest: Manifest, work: Work) -> Iterator[str]:
     state = _bound(state_ports(manifest))
+    sums = {SUM_PREFIX + name: spec for name, spec in _bound(work.update).items()}
+    if shared := sorted(state.keys() & sums.keys()):
+        yield f"{work.update_state} takes {shared[0]!r} as a sum and as the server's state; rename one"
     yield from _signature_problems(program, work.prepare, state, _bound(work.broadcast))
     if work.update_state is not None:
-        sums = {SUM_PREFIX + name: spec for name, spec in _bound(work.update).items()}
-        if shared := sorted(state.keys() & sums.keys()):
-            yield f"{work.update_state} takes {shared[0]!r} as a sum and as the server's state; rename one"
         yield from _signature_problems(program, work.update_state, state | sums, state | _bound(work.server_metrics))
 
 

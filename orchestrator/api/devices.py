@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from orchestrator.api.access import AnybodyKnown, ContextOf, Device
-from orchestrator.api.exchange import described, read_message, reply
+from orchestrator.api.exchange import REFUSALS, described, read_message, reply
 from orchestrator.errors import NotFoundError
 from orchestrator.services import check_in as check_ins
 from orchestrator.services import enrolment, reporting, sessions
@@ -78,7 +78,7 @@ async def check_in(request: Request, device: Device, context: ContextOf) -> Resp
     return reply(answer)
 
 
-@router.get(routes.resource("{sha256}"), dependencies=[AnybodyKnown], response_class=FileResponse)
+@router.get(routes.resource("{sha256}"), dependencies=[AnybodyKnown], response_class=FileResponse, responses=REFUSALS)
 async def resource(sha256: str, request: Request, context: ContextOf) -> Response:
     """Bytes that never change, whole or by `Range`."""
     path = await asyncio.to_thread(context.store.blob_path, sha256)
@@ -94,6 +94,7 @@ async def resource(sha256: str, request: Request, context: ContextOf) -> Respons
     routes.update("{assignment_id}"),
     status_code=204,
     response_class=Response,
+    responses=REFUSALS,
     openapi_extra={"requestBody": {"required": True, "content": {routes.OCTETS: {}}}},
 )
 async def put_update(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:

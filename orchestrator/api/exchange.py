@@ -12,6 +12,10 @@ from wire.errors import ErrorCode
 
 T = TypeVar("T")
 
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "A problem document", "content": {routes.PROBLEM: {}}}
+}
+
 
 async def read_body(request: Request, limit: int) -> bytes:
     """A request's body, refused as soon as it is known to be longer than `limit` bytes."""
@@ -55,7 +59,7 @@ def described(*, takes: type | None = None, gives: type | None = None, status: i
         "status_code": status,
         "response_class": Response,
         "openapi_extra": extra,
-        "responses": {status: success, "4XX": {"description": "A problem document", "content": {routes.PROBLEM: {}}}},
+        "responses": {status: success} | REFUSALS,
     }
 
 

@@ -1,0 +1,79 @@
+"""Databases made by Alembic, and orchestrators that serve on the loopback."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+from orchestrator.db import migrate
+from orchestrator.db.database import sqlite_engine
+from tests.orchestrator.serving import Orchestrator, Population
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file that Alembic made, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "fedelta.db"
+    engine = sqlite_engine(str(path))
+    migrate.upgrade(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def engine(migrated: Path, tmp_path: Path) -> Iterator[Engine]:
+    """An engine on an empty database of its own."""
+    shutil.copy(migrated, tmp_path / "fedelta.db")
+    opened = sqlite_engine(str(tmp_path / "fedelta.db"))
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def kept_empty(migrated: Path) -> Iterator[Engine]:
+    """An engine on an empty database, which every test leaves as it was."""
+    opened = sqlite_engine(str(migrated))
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def tx(kept_empty: Engine) -> Iterator[Connection]:
+    """A transaction on an empty database, rolled back at the end."""
+    with kept_empty.connect() as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def orchestrator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestrator]:
+    """An orchestrator that many tests share, each with a population of its own. Its clock may be moved on."""
+    shared = Orchestrator(tmp_path_factory.mktemp("shared") / "data")
+    shared.start()
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def population(orchestrator: Orchestrator) -> Iterator[Population]:
+    """A new population on the shared orchestrator; its tasks are cancelled at the end."""
+    made = orchestrator.population(uuid.uuid4().hex)
+    yield made
+    made.cancel_tasks()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Orchestrator]:
+    """An orchestrator of the test's own, to stop, to start and to damage."""
+    made = Orchestrator(tmp_path / "data")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def garden(own: Orchestrator) -> Population:
+    """A population on an orchestrator of the test's own."""
+    return own.population("garden")

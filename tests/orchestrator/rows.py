@@ -1,0 +1,68 @@
+"""Rows of a database, for tests that need no server."""
+
+from sqlalchemy import Connection
+
+from orchestrator.db import queries
+from orchestrator.db.records import DeviceRecord, RoundRecord, TaskRecord
+from orchestrator.domain.tasks import TaskState
+from tests.plans.linear import PLAN
+from wire.messages import CheckIn, CollectionSummary, PlanStatement, Resource, Runtime, SignedPlan
+from wire.operator_messages import RoundPolicy
+
+BLOB = Resource("ab" * 32, 100)
+SIGNED = SignedPlan(BLOB, PlanStatement(BLOB.sha256, "task", "default", 1, 2_000_000_000, "key", "ed25519"), "c2ln")
+CHECK_IN = CheckIn(
+    Runtime("0.1.0", "ai-edge-litert", "2.3.0", ("begin_step_finish", "mean", "sum")),
+    (CollectionSummary("default", 16),),
+)
+
+
+def task_of(policy: RoundPolicy, task_id: str = "task") -> TaskRecord:
+    """A running task that trains with the golden plan."""
+    return TaskRecord(
+        task_id=task_id,
+        name="linear",
+        population="default",
+        plan_sha256=BLOB.sha256,
+        manifest=PLAN.manifest,
+        work_name="train",
+        reads=None,
+        policy=policy,
+        signed_plan=SIGNED,
+        state=TaskState.RUNNING,
+        created_at=0.0,
+        ended_at=None,
+        failure="",
+    )
+
+
+def add_task(tx: Connection, policy: RoundPolicy, task_id: str = "task") -> None:
+    """A task with its first checkpoint, and the population `default`."""
+    if not queries.population_exists(tx, "default"):
+        queries.add_population(tx, "default", 0.0)
+    queries.add_plan(tx, BLOB, PLAN.manifest, 0.0)
+    queries.add_task(tx, task_of(policy, task_id))
+    queries.add_checkpoint(tx, task_id, 0, BLOB, 0.0)
+
+
+def add_round(tx: Connection, policy: RoundPolicy) -> RoundRecord:
+    """A task and its first round, which selects."""
+    add_task(tx, policy)
+    queries.add_round(tx, "round", "task", 1, 0, BLOB, 0.0)
+    return round_of(tx)
+
+
+def round_of(tx: Connection) -> RoundRecord:
+    """The round as it stands."""
+    found = queries.round_(tx, "round")
+    assert found is not None
+    return found
+
+
+def add_devices(tx: Connection, count: int) -> list[DeviceRecord]:
+    """Some devices of the population `default`."""
+    queries.add_enrolment_token(tx, "token", "default", count, 0.0, 1.0)
+    devices = [DeviceRecord(f"d{i}", "default", "ed25519", bytes([i]), 0.0, None, None) for i in range(count)]
+    for device in devices:
+        queries.add_device(tx, device, "token")
+    return devices

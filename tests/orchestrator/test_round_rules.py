@@ -1,0 +1,174 @@
+"""The table of a round's transitions, row by row, and the rule that says when each is due."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from orchestrator.db import queries
+from orchestrator.domain import rounds
+from orchestrator.domain.rounds import OPEN, TRANSITIONS, Progress, RoundState, Transition, due_transition
+from tests.orchestrator.rows import add_round, round_of
+from wire.operator_messages import RoundPolicy
+
+SELECTION, REPORTING, AGGREGATION = RoundState.SELECTION, RoundState.REPORTING, RoundState.AGGREGATION
+ABANDONED, CANCELLED = RoundState.ABANDONED, RoundState.CANCELLED
+LEGAL = {
+    (SELECTION, REPORTING),
+    (SELECTION, ABANDONED),
+    (SELECTION, CANCELLED),
+    (REPORTING, AGGREGATION),
+    (REPORTING, ABANDONED),
+    (REPORTING, CANCELLED),
+    (AGGREGATION, RoundState.COMPLETED),
+    (AGGREGATION, RoundState.FAILED),
+    (AGGREGATION, CANCELLED),
+}
+WAY_TO = {
+    SELECTION: (),
+    REPORTING: (REPORTING,),
+    AGGREGATION: (REPORTING, AGGREGATION),
+    RoundState.COMPLETED: (REPORTING, AGGREGATION, RoundState.COMPLETED),
+    RoundState.FAILED: (REPORTING, AGGREGATION, RoundState.FAILED),
+    ABANDONED: (ABANDONED,),
+    CANCELLED: (CANCELLED,),
+}
+POLICY = RoundPolicy(
+    cohort=4, report_goal=3, minimum_reports=2, selection_deadline_seconds=10, reporting_deadline_seconds=100
+)
+
+
+def bring(tx: Connection, state: RoundState) -> None:
+    """Take a new round to a state by legal steps."""
+    add_round(tx, POLICY)
+    source = SELECTION
+    for target in WAY_TO[state]:
+        assert queries.move_round(tx, "round", source, target)
+        source = target
+
+
+@pytest.mark.parametrize(("source", "target"), list(product(RoundState, RoundState)))
+def test_a_round_takes_the_legal_transitions_and_no_other(
+    tx: Connection, source: RoundState, target: RoundState
+) -> None:
+    bring(tx, source)
+    if (source, target) in LEGAL:
+        assert queries.move_round(tx, "round", source, target)
+        assert round_of(tx).state is target
+        return
+    with pytest.raises(ValueError, match=f"a round never goes from {source} to {target}"):
+        queries.move_round(tx, "round", source, target)
+    assert round_of(tx).state is source
+
+
+@pytest.mark.parametrize("state", [state for state in RoundState if state is not SELECTION])
+def test_a_round_that_has_moved_on_is_not_moved_again(tx: Connection, state: RoundState) -> None:
+    bring(tx, state)
+    assert not queries.move_round(tx, "round", SELECTION, CANCELLED)
+    assert round_of(tx).state is state
+
+
+def test_places_are_claimed_while_a_round_selects_and_has_some(tx: Connection) -> None:
+    add_round(tx, POLICY)
+    assert [queries.claim_place(tx, "round", 2, now) for now in (5.0, 6.0, 7.0)] == [True, True, False]
+    assert (round_of(tx).progress.assigned, round_of(tx).progress.first_assigned_at) == (2, 5.0)
+    queries.move_round(tx, "round", SELECTION, REPORTING)
+    assert not queries.claim_place(tx, "round", 9, 8.0)
+
+
+def test_every_open_state_leads_on_and_every_ended_one_nowhere() -> None:
+    assert {SELECTION, REPORTING, AGGREGATION} == OPEN
+    assert all((target in TRANSITIONS[source]) == ((source, target) in LEGAL) for source in OPEN for target in OPEN)
+
+
+def selecting(assigned: int, reported: int = 0, settled: int = 0, since: float | None = 0.0) -> Progress:
+    return Progress(SELECTION, assigned, reported, settled, since, None)
+
+
+def reporting(assigned: int, reported: int = 0, settled: int = 0) -> Progress:
+    return Progress(REPORTING, assigned, reported, settled, -5.0, 0.0)
+
+
+# The policy wants 2 to 3 reports of 4 devices; it selects for 10 s and waits 100 s for reports.
+DUE: dict[str, tuple[Progress, float, RoundState | None]] = {
+    "nobody came": (selecting(0, since=None), 1e9, None),
+    "the cohort is not full": (selecting(3), 9.9, None),
+    "the cohort is full": (selecting(4), 0.0, REPORTING),
+    "the cohort is full of devices that declined": (selecting(4, settled=4), 0.0, REPORTING),
+    "the goal is reached while selecting": (selecting(3, reported=3), 1.0, REPORTING),
+    "selection is over and the minimum may come": (selecting(2), 10.0, REPORTING),
+    "selection is over and some reported": (selecting(3, reported=1, settled=1), 10.0, REPORTING),
+    "selection is over and too few were selected": (selecting(1), 10.0, ABANDONED),
+    "selection is over and too few are left": (selecting(3, settled=2), 10.0, ABANDONED),
+    "devices are still out": (reporting(4, reported=2), 99.9, None),
+    "none has reported yet": (reporting(4), 0.0, None),
+    "the goal is reached": (reporting(4, reported=3), 0.0, AGGREGATION),
+    "more than the goal came": (reporting(4, reported=4), 0.0, AGGREGATION),
+    "the deadline passed with the minimum": (reporting(4, reported=2), 100.0, AGGREGATION),
+    "the deadline passed with too few": (reporting(4, reported=1), 100.0, ABANDONED),
+    "all have ended with the minimum": (reporting(4, reported=2, settled=2), 1.0, AGGREGATION),
+    "all have ended with too few": (reporting(4, reported=1, settled=3), 1.0, ABANDONED),
+} | {
+    f"a round in {state.value}": (Progress(state, 4, 4, 0, 0.0, 0.0), 1e9, None)
+    for state in RoundState
+    if state not in (SELECTION, REPORTING)
+}
+
+
+@pytest.mark.parametrize(("progress", "now", "expected"), DUE.values(), ids=DUE)
+def test_a_transition_is_due_exactly_when_the_rule_says(
+    progress: Progress, now: float, expected: RoundState | None
+) -> None:
+    found = due_transition(progress, POLICY, now)
+    assert (found and found.state) == expected
+
+
+def test_an_abandoned_round_says_why() -> None:
+    assert due_transition(selecting(1), POLICY, 10.0) == Transition(
+        ABANDONED, "1 devices were selected in 10 s; 2 reports are needed"
+    )
+    late = due_transition(reporting(4, reported=1), POLICY, 100.0)
+    assert late == Transition(ABANDONED, "1 devices reported in 100 s; 2 are needed")
+    early = due_transition(reporting(4, settled=4), POLICY, 1.0)
+    assert early == Transition(ABANDONED, "0 devices reported and no device is left; 2 are needed")
+
+
+LEFT = {
+    "the first device": (selecting(0, since=None), 50.0, 110.0),
+    "a later device": (selecting(1), 4.0, 106.0),
+    "the device that fills the cohort": (reporting(4), 0.0, 100.0),
+    "a device that asks again": (reporting(4), 99.0, 1.0),
+    "a device that asks too late": (reporting(4), 1e6, 0.0),
+}
+
+
+@pytest.mark.parametrize(("progress", "now", "expected"), LEFT.values(), ids=LEFT)
+def test_a_device_is_told_how_long_it_has(progress: Progress, now: float, expected: float) -> None:
+    assert rounds.seconds_left(progress, POLICY, now) == expected
+
+
+@given(
+    st.sampled_from([SELECTION, REPORTING]),
+    st.lists(st.integers(0, 6), min_size=3, max_size=3),
+    st.lists(st.integers(1, 6), min_size=3, max_size=3).map(sorted),
+    st.floats(0, 300),
+)
+def test_whatever_is_due_is_legal_and_time_leaves_nobody_waiting(
+    state: RoundState, counts: list[int], limits: list[int], now: float
+) -> None:
+    policy = RoundPolicy(
+        minimum_reports=limits[0],
+        report_goal=limits[1],
+        cohort=limits[2],
+        selection_deadline_seconds=10,
+        reporting_deadline_seconds=100,
+    )
+    reported, settled = counts[0], counts[1]
+    progress = Progress(state, sum(counts), reported, settled, 0.0, 0.0)
+    found = due_transition(progress, policy, now)
+    assert found is None or found.state in TRANSITIONS[state]
+    assert found is not None or now < 100
+    if found is not None and found.state is AGGREGATION:
+        assert reported >= policy.minimum

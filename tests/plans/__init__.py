@@ -1,0 +1,1 @@
+"""Tests of what a round is, on the golden plan: TFLite without TensorFlow."""
