@@ -5,11 +5,12 @@ Everything it does can be done again: killed at any point and started anew, it g
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from orchestrator.context import Context
 from orchestrator.db import queries
@@ -18,13 +19,10 @@ from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from orchestrator.services import aggregation, round_clock
 from orchestrator.services.aggregation import Aggregator
-from plans.errors import PlanError
-from wire.errors import TensorFormatError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_OUR_ERRORS = (PlanError, TensorFormatError, FileNotFoundError)
 
 
 class Worker:
@@ -61,10 +59,10 @@ class Worker:
 
     async def _pass(self) -> bool:
         due = await self._write(lambda tx: round_clock.tick(tx, self._context.clock()))
-        for round_id in due.to_aggregate:
-            await self._aggregate(round_id)
-        for task in due.to_open:
-            await self._open_round(task)
+        jobs = [self._aggregate(round_id) for round_id in due.to_aggregate]
+        jobs += [self._open_round(task) for task in due.to_open]
+        for job in jobs:
+            await _attempt(job)
         await self._delete_finished_updates()
         return bool(due.to_aggregate)
 
@@ -74,7 +72,9 @@ class Worker:
             return
         try:
             broadcast = await self._in_thread(lambda: self._aggregator.prepare(task, checkpoint.resource))
-        except _OUR_ERRORS as error:
+        except Exception as error:
+            if _passes(error):
+                raise
             reason = f"the broadcast of the next round could not be prepared: {error}"
             log.exception("task %s failed", task.name)
             await self._write(
@@ -95,7 +95,9 @@ class Worker:
             result = await self._in_thread(
                 lambda: self._aggregator.aggregate(round_.task, checkpoint.resource, reports)
             )
-        except _OUR_ERRORS as error:
+        except Exception as error:
+            if _passes(error):
+                raise
             reason = f"the sum or the new state could not be made: {error}"
             log.exception("round %d of %s failed", round_.round_number, round_.task.name)
             await self._write(lambda tx: aggregation.fail_round(tx, round_, reason, self._context.clock()))
@@ -116,6 +118,19 @@ class Worker:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+async def _attempt(job: Coroutine[None, None, None]) -> None:
+    """Run a job so that one that cannot be done now does not hold up the others."""
+    try:
+        await job
+    except Exception:
+        log.exception("a round could not be moved; trying again")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether trying again may help, as with a full disk or a busy database; anything else fails its own round."""
+    return isinstance(error, (OSError, OperationalError)) and not isinstance(error, FileNotFoundError)
 
 
 def _to_aggregate(

@@ -183,6 +183,7 @@ class Work:
         seed: the input of `begin` that takes the assignment's random seed, if it draws random numbers.
         prepare, update_state: names of signatures of `server.tflite`; no `update_state` where a round leaves the
             state as it is, as an evaluation does.
+        temp: what `prepare` gives for `update_state` alone; it never leaves the server.
     """
 
     role: Role
@@ -201,6 +202,7 @@ class Work:
     device_state: dict[str, Port] = field(default_factory=dict)
     seed: str | None = None
     server_metrics: dict[str, Port] = field(default_factory=dict)
+    temp: dict[str, Port] = field(default_factory=dict)
 
     @property
     def update_specs(self) -> dict[str, TensorSpec]:
@@ -306,7 +308,7 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
 
 
 def _port_contradictions(work: Work, state: Mapping[str, StateTensor]) -> Iterator[str]:
-    for group in ("broadcast", "inputs", "update", "metrics", "device_state", "server_metrics"):
+    for group in ("broadcast", "inputs", "update", "metrics", "device_state", "server_metrics", "temp"):
         yield from _bad_ports(group, getattr(work, group))
     for name, port in (work.metrics | work.server_metrics).items():
         if port.spec.shape != ():
@@ -359,6 +361,8 @@ def _unsupported(manifest: Manifest) -> Iterator[str]:
     for work in manifest.works.values():
         if work.device_state:
             yield "state that a device keeps between rounds"
+        if work.temp:
+            yield "server values that travel beside the round"
         if len(work.selectors) != 1:
             yield f"{len(work.selectors)} collections at once"
         if any(selector.filter for selector in work.selectors):

@@ -120,13 +120,23 @@ class OperatorClient:
         headers = {"Authorization": f"Bearer {self._api_key}", "Content-Type": content_type}
         request = urllib.request.Request(self._url + path, body, headers, method=method)  # noqa: S310 - see __init__
         try:
-            with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310 - see __init__
+            with _OPENER.open(request, timeout=timeout_seconds) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error.code, error.read()) from None
         except (OSError, HTTPException) as error:
             raise OperatorError(f"{self._url} does not answer: {error}") from None
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is refused as an answer without a problem document: it would carry the key elsewhere."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
 
 
 def _part(boundary: str, disposition: str, content: bytes) -> bytes:

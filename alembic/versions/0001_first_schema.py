@@ -22,7 +22,7 @@ def upgrade() -> None:
         "plans",
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("manifest", sa.JSON(), nullable=False),
+        sa.Column("manifest", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_plans")),
     )

@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
+from orchestrator.db import rows
 from orchestrator.db import tables as t
 from orchestrator.db.records import AssignmentRecord, CheckpointRecord, DeviceRecord, RoundRecord, TaskRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
-from orchestrator.domain.rounds import Progress, RoundState
+from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import Manifest
 from wire import codec
-from wire.messages import CheckIn, Resource, SignedPlan
-from wire.operator_messages import PopulationView, RoundPolicy
+from wire.messages import CheckIn, Resource
+from wire.operator_messages import PopulationView
+
+_OPEN = [state.value for state in round_rules.OPEN]
 
 # --- operators, populations, tokens -----------------------------------------------------------------------------------
 
@@ -104,7 +107,7 @@ def add_device(tx: Connection, device: DeviceRecord, token_sha256: str) -> None:
 def device(tx: Connection, device_id: str) -> DeviceRecord | None:
     """The device of this id."""
     row = tx.execute(select(t.devices).where(t.devices.c.device_id == device_id)).first()
-    return None if row is None else _device(row)
+    return None if row is None else rows.device(row)
 
 
 def device_enrolled_with(tx: Connection, token_sha256: str, public_key: bytes) -> DeviceRecord | None:
@@ -113,13 +116,13 @@ def device_enrolled_with(tx: Connection, token_sha256: str, public_key: bytes) -
         select(t.devices).where(t.devices.c.token_sha256 == token_sha256).where(t.devices.c.public_key == public_key)
     )
     row = tx.execute(query).first()
-    return None if row is None else _device(row)
+    return None if row is None else rows.device(row)
 
 
 def devices(tx: Connection, limit: int) -> tuple[DeviceRecord, ...]:
     """The newest devices."""
     query = select(t.devices).order_by(t.devices.c.enrolled_at.desc()).limit(limit)
-    return tuple(_device(row) for row in tx.execute(query))
+    return tuple(rows.device(row) for row in tx.execute(query))
 
 
 def saw_device(tx: Connection, device_id: str, check_in: CheckIn, now: float) -> None:
@@ -160,7 +163,7 @@ def device_of_session(tx: Connection, token_sha256: str, now: float) -> DeviceRe
         .where(t.sessions.c.token_sha256 == token_sha256)
         .where(t.sessions.c.expires_at > now)
     ).first()
-    return None if row is None else _device(row)
+    return None if row is None else rows.device(row)
 
 
 # --- plans, tasks, checkpoints ----------------------------------------------------------------------------------------
@@ -173,7 +176,7 @@ def add_plan(tx: Connection, resource: Resource, manifest: Manifest, now: float)
             insert(t.plans).values(
                 sha256=resource.sha256,
                 size_bytes=resource.size_bytes,
-                manifest=codec.to_json(manifest),
+                manifest=codec.dumps(manifest).decode(),
                 created_at=now,
             )
         )
@@ -200,14 +203,14 @@ def add_task(tx: Connection, task: TaskRecord) -> None:
 
 def task(tx: Connection, task_id: str) -> TaskRecord | None:
     """The task of this id."""
-    row = tx.execute(_tasks().where(t.tasks.c.task_id == task_id)).first()
-    return None if row is None else _task(row)
+    row = tx.execute(rows.select_tasks().where(t.tasks.c.task_id == task_id)).first()
+    return None if row is None else rows.task(row)
 
 
 def tasks(tx: Connection, limit: int) -> tuple[TaskRecord, ...]:
     """The newest tasks."""
-    query = _tasks().order_by(t.tasks.c.created_at.desc()).limit(limit)
-    return tuple(_task(row) for row in tx.execute(query))
+    query = rows.select_tasks().order_by(t.tasks.c.created_at.desc()).limit(limit)
+    return tuple(rows.task(row) for row in tx.execute(query))
 
 
 def running_tasks_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
@@ -215,11 +218,11 @@ def running_tasks_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
     has_open_round = (
         select(t.rounds.c.round_id)
         .where(t.rounds.c.task_id == t.tasks.c.task_id)
-        .where(t.rounds.c.state.in_(_OPEN_ROUND))
+        .where(t.rounds.c.state.in_(_OPEN))
         .exists()
     )
-    waiting = _tasks().where(t.tasks.c.state == TaskState.RUNNING.value).where(~has_open_round)
-    return tuple(_task(row) for row in tx.execute(waiting.order_by(t.tasks.c.created_at)))
+    waiting = rows.select_tasks().where(t.tasks.c.state == TaskState.RUNNING.value).where(~has_open_round)
+    return tuple(rows.task(row) for row in tx.execute(waiting.order_by(t.tasks.c.created_at)))
 
 
 def end_task(tx: Connection, task_id: str, state: TaskState, now: float, failure: str = "") -> bool:
@@ -249,7 +252,7 @@ def add_checkpoint(tx: Connection, task_id: str, round_number: int, resource: Re
 def checkpoints(tx: Connection, task_id: str) -> tuple[CheckpointRecord, ...]:
     """A task's checkpoints, in the order of their rounds."""
     query = select(t.checkpoints).where(t.checkpoints.c.task_id == task_id).order_by(t.checkpoints.c.round_number)
-    return tuple(_checkpoint(row) for row in tx.execute(query))
+    return tuple(rows.checkpoint(row) for row in tx.execute(query))
 
 
 def latest_checkpoint(tx: Connection, task_id: str) -> CheckpointRecord | None:
@@ -261,7 +264,7 @@ def latest_checkpoint(tx: Connection, task_id: str) -> CheckpointRecord | None:
         .limit(1)
     )
     row = tx.execute(query).first()
-    return None if row is None else _checkpoint(row)
+    return None if row is None else rows.checkpoint(row)
 
 
 def first_checkpoint_after(tx: Connection, task_id: str, round_number: int) -> CheckpointRecord | None:
@@ -274,7 +277,7 @@ def first_checkpoint_after(tx: Connection, task_id: str, round_number: int) -> C
         .limit(1)
     )
     row = tx.execute(query).first()
-    return None if row is None else _checkpoint(row)
+    return None if row is None else rows.checkpoint(row)
 
 
 # --- rounds -----------------------------------------------------------------------------------------------------------
@@ -305,37 +308,37 @@ def add_round(
 
 def round_(tx: Connection, round_id: str) -> RoundRecord | None:
     """The round of this id."""
-    row = tx.execute(_rounds().where(t.rounds.c.round_id == round_id)).first()
-    return None if row is None else _round(row)
+    row = tx.execute(rows.select_rounds().where(t.rounds.c.round_id == round_id)).first()
+    return None if row is None else rows.round_(row)
 
 
 def rounds(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
     """A task's rounds, in their order."""
-    query = _rounds().where(t.rounds.c.task_id == task_id).order_by(t.rounds.c.round_number)
-    return tuple(_round(row) for row in tx.execute(query))
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id).order_by(t.rounds.c.round_number)
+    return tuple(rows.round_(row) for row in tx.execute(query))
 
 
 def open_rounds(tx: Connection) -> tuple[RoundRecord, ...]:
     """Every round that has not ended, oldest first."""
-    query = _rounds().where(t.rounds.c.state.in_(_OPEN_ROUND)).order_by(t.rounds.c.created_at)
-    return tuple(_round(row) for row in tx.execute(query))
+    query = rows.select_rounds().where(t.rounds.c.state.in_(_OPEN)).order_by(t.rounds.c.created_at)
+    return tuple(rows.round_(row) for row in tx.execute(query))
 
 
 def open_rounds_of(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
     """A task's rounds that have not ended: one at most, as tasks run their rounds in turn."""
-    query = _rounds().where(t.rounds.c.task_id == task_id).where(t.rounds.c.state.in_(_OPEN_ROUND))
-    return tuple(_round(row) for row in tx.execute(query))
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id).where(t.rounds.c.state.in_(_OPEN))
+    return tuple(rows.round_(row) for row in tx.execute(query))
 
 
 def rounds_selecting(tx: Connection, population: str) -> tuple[RoundRecord, ...]:
     """The rounds of a population that still select devices, oldest first."""
     query = (
-        _rounds()
+        rows.select_rounds()
         .where(t.tasks.c.population == population)
         .where(t.rounds.c.state == RoundState.SELECTION.value)
         .order_by(t.rounds.c.created_at)
     )
-    return tuple(_round(row) for row in tx.execute(query))
+    return tuple(rows.round_(row) for row in tx.execute(query))
 
 
 def last_round_number(tx: Connection, task_id: str) -> int:
@@ -381,7 +384,7 @@ def claim_place(tx: Connection, round_id: str, cohort: int, now: float) -> bool:
         update(t.rounds)
         .where(t.rounds.c.round_id == round_id)
         .where(t.rounds.c.state == RoundState.SELECTION.value)
-        .where(t.rounds.c.assigned < cohort)
+        .where(t.rounds.c.assigned - t.rounds.c.settled < cohort)
         .values(assigned=t.rounds.c.assigned + 1, first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, now))
     )
     return claimed.rowcount == 1
@@ -414,14 +417,14 @@ def add_assignment(tx: Connection, assignment_id: str, round_id: str, device_id:
 
 def assignment(tx: Connection, assignment_id: str) -> AssignmentRecord | None:
     """The assignment of this id."""
-    row = tx.execute(_assignments().where(t.assignments.c.assignment_id == assignment_id)).first()
-    return None if row is None else _assignment(row)
+    row = tx.execute(rows.select_assignments().where(t.assignments.c.assignment_id == assignment_id)).first()
+    return None if row is None else rows.assignment(row)
 
 
 def open_assignment_of(tx: Connection, device_id: str) -> AssignmentRecord | None:
     """The assignment that a device still owes a report for, if its round still takes one."""
     query = (
-        _assignments()
+        rows.select_assignments()
         .where(t.assignments.c.device_id == device_id)
         .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
         .where(t.rounds.c.state.in_([state.value for state in round_rules.ACCEPTS_REPORTS]))
@@ -429,7 +432,7 @@ def open_assignment_of(tx: Connection, device_id: str) -> AssignmentRecord | Non
         .limit(1)
     )
     row = tx.execute(query).first()
-    return None if row is None else _assignment(row)
+    return None if row is None else rows.assignment(row)
 
 
 def took_part(tx: Connection, round_id: str, device_id: str) -> bool:
@@ -440,9 +443,9 @@ def took_part(tx: Connection, round_id: str, device_id: str) -> bool:
 
 def reported_assignments(tx: Connection, round_id: str) -> tuple[AssignmentRecord, ...]:
     """The assignments of a round that were reported complete."""
-    query = _assignments().where(t.assignments.c.round_id == round_id)
+    query = rows.select_assignments().where(t.assignments.c.round_id == round_id)
     reported = query.where(t.assignments.c.state == AssignmentState.REPORTED.value)
-    return tuple(_assignment(row) for row in tx.execute(reported.order_by(t.assignments.c.assignment_id)))
+    return tuple(rows.assignment(row) for row in tx.execute(reported.order_by(t.assignments.c.assignment_id)))
 
 
 def assignment_ids(tx: Connection, round_id: str) -> tuple[str, ...]:
@@ -485,96 +488,3 @@ def expire_assignments(tx: Connection, round_id: str, now: float) -> None:
         .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
         .values(state=AssignmentState.EXPIRED.value, ended_at=now)
     )
-
-
-# --- rows to records --------------------------------------------------------------------------------------------------
-
-_OPEN_ROUND = [state.value for state in round_rules.OPEN]
-
-
-def _tasks() -> Select[Any]:
-    return select(t.tasks, t.plans.c.manifest).join(t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
-
-
-def _rounds() -> Select[Any]:
-    task_columns = [column.label(f"task__{column.name}") for column in t.tasks.c]
-    return (
-        select(t.rounds, *task_columns, t.plans.c.manifest.label("task__manifest"))
-        .join(t.tasks, t.tasks.c.task_id == t.rounds.c.task_id)
-        .join(t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
-    )
-
-
-def _assignments() -> Select[Any]:
-    columns = [column.label(f"assignment__{column.name}") for column in t.assignments.c]
-    return _rounds().join(t.assignments, t.assignments.c.round_id == t.rounds.c.round_id).add_columns(*columns)
-
-
-def _device(row: Row[Any]) -> DeviceRecord:
-    return DeviceRecord(
-        device_id=row.device_id,
-        population=row.population,
-        algorithm=row.algorithm,
-        public_key=row.public_key,
-        enrolled_at=row.enrolled_at,
-        last_seen_at=row.last_seen_at,
-        check_in=None if row.check_in is None else codec.from_json(CheckIn, row.check_in),
-    )
-
-
-def _task(row: Row[Any], prefix: str = "") -> TaskRecord:
-    values = {name.removeprefix(prefix): value for name, value in row._mapping.items() if name.startswith(prefix)}
-    return TaskRecord(
-        task_id=values["task_id"],
-        name=values["name"],
-        population=values["population"],
-        plan_sha256=values["plan_sha256"],
-        manifest=codec.from_json(Manifest, values["manifest"]),
-        work_name=values["work"],
-        reads=values["reads"],
-        policy=codec.from_json(RoundPolicy, values["policy"]),
-        signed_plan=codec.from_json(SignedPlan, values["signed_plan"]),
-        state=TaskState(values["state"]),
-        created_at=values["created_at"],
-        ended_at=values["ended_at"],
-        failure=values["failure"],
-    )
-
-
-def _round(row: Row[Any]) -> RoundRecord:
-    return RoundRecord(
-        round_id=row.round_id,
-        task=_task(row, "task__"),
-        round_number=row.round_number,
-        reads_round=row.reads_round,
-        broadcast=Resource(row.broadcast_sha256, row.broadcast_size_bytes),
-        progress=Progress(
-            state=RoundState(row.state),
-            assigned=row.assigned,
-            reported=row.reported,
-            settled=row.settled,
-            first_assigned_at=row.first_assigned_at,
-            reporting_since=row.reporting_since,
-        ),
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-        metrics=row.metrics,
-        reason=row.reason,
-    )
-
-
-def _assignment(row: Row[Any]) -> AssignmentRecord:
-    return AssignmentRecord(
-        assignment_id=row.assignment__assignment_id,
-        round=_round(row),
-        device_id=row.assignment__device_id,
-        state=AssignmentState(row.assignment__state),
-        seed=row.assignment__seed,
-        update_sha256=row.assignment__update_sha256,
-        metrics=row.assignment__metrics,
-        reason=row.assignment__reason,
-    )
-
-
-def _checkpoint(row: Row[Any]) -> CheckpointRecord:
-    return CheckpointRecord(row.task_id, row.round_number, Resource(row.sha256, row.size_bytes), row.created_at)

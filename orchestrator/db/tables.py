@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 
@@ -92,7 +93,7 @@ plans = Table(
     metadata,
     Column("sha256", DIGEST, primary_key=True),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("manifest", JSON, nullable=False),  # plans.manifest.Manifest
+    Column("manifest", Text, nullable=False),  # plans.manifest.Manifest as JSON; parsed once, see db.rows
     Column("created_at", Float, nullable=False),
 )
 

@@ -59,6 +59,11 @@ class Progress:
     reporting_since: float | None
 
     @property
+    def places_taken(self) -> int:
+        """Places of the cohort that are taken; a device that declines or fails gives its place back."""
+        return self.assigned - self.settled
+
+    @property
     def outstanding(self) -> int:
         """Devices that may still report."""
         return self.assigned - self.reported - self.settled
@@ -84,7 +89,7 @@ def due_transition(progress: Progress, policy: RoundPolicy, now: float) -> Trans
 
 
 def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
-    if progress.assigned >= policy.cohort or progress.reported >= policy.goal:
+    if progress.places_taken >= policy.cohort or progress.reported >= policy.goal:
         return Transition(RoundState.REPORTING)
     if progress.first_assigned_at is None or now < progress.first_assigned_at + policy.selection_deadline_seconds:
         return None
@@ -92,7 +97,7 @@ def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float) -> Tr
         return Transition(RoundState.REPORTING)
     return Transition(
         RoundState.ABANDONED,
-        f"{progress.assigned} devices were selected in {policy.selection_deadline_seconds:g} s; "
+        f"{progress.places_taken} devices were selected in {policy.selection_deadline_seconds:g} s; "
         f"{policy.minimum} reports are needed",
     )
 

@@ -141,6 +141,11 @@ def _check_update(context: Context, device: DeviceRecord, assignment: Assignment
     statement = statements.update(assignment.assignment_id, assignment.round.round_number, sha256)
     if not is_signed(device.public_key, statement, update.signature):
         raise InvalidRequestError("the update's signature is not by this device's key", ErrorCode.INVALID_UPDATE)
+    size_bytes = tensors.encoded_size(assignment.round.task.work.update_specs)
+    if update.resource.size_bytes != size_bytes:
+        raise InvalidRequestError(
+            f"the update has {size_bytes} bytes by its plan, not {update.resource.size_bytes}", ErrorCode.INVALID_UPDATE
+        )
     path = context.store.update_path(assignment.assignment_id, sha256)
     if not path.exists():
         raise ConflictError(

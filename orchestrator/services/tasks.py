@@ -188,6 +188,8 @@ def _check_reading(tx: Connection, request: TaskRequest, work: Work, plan_manife
     if changes_state:
         raise InvalidRequestError("a task that changes a state has checkpoints of its own; leave `reads` out")
     source = existing_task(tx, request.reads)
+    if source.reads is not None:
+        raise InvalidRequestError(f"the task it reads has no checkpoints; read {source.reads}, as that one does")
     if source.population != request.population:
         raise InvalidRequestError(f"the task it reads is for the population {source.population!r}")
     if source.manifest.state_specs != plan_manifest.state_specs:

@@ -180,12 +180,27 @@ def test_the_goal_of_reports_completes_a_round_at_once(population: Population) -
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DECLINED, Outcome.FAILED])
-def test_a_round_that_every_device_declines_is_abandoned_without_waiting(
+def test_a_device_that_declines_while_a_round_selects_gives_its_place_to_another(
+    population: Population, outcome: Outcome
+) -> None:
+    task = population.push(rounds=1, cohort=2)
+    one, two, three = population.devices(3)
+    one.report(one.work().assignment_id, Report(outcome, reason="not now"))
+    for device in (two, three):
+        device.finish(device.work(), encoded())
+    population.task_in(task.task_id, "completed")
+    (round_,) = population.operator.rounds(task.task_id)
+    assert (round_.assigned, round_.reported) == (3, 2)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DECLINED, Outcome.FAILED])
+def test_a_round_whose_devices_all_give_up_after_the_selection_is_abandoned_without_waiting(
     population: Population, outcome: Outcome
 ) -> None:
     task = population.push(cohort=2)
-    for device in population.devices(2):
-        device.report(device.work().assignment_id, Report(outcome, reason="not now"))
+    devices = population.devices(2)
+    for device, assignment in zip(devices, [device.work() for device in devices], strict=True):
+        device.report(assignment.assignment_id, Report(outcome, reason="not now"))
     abandoned = population.round_in(task.task_id, 1, "abandoned")
     assert abandoned.reason == "0 devices reported and no device is left; 2 are needed"
     population.round_in(task.task_id, 2, "selection")

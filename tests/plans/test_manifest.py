@@ -134,6 +134,7 @@ UNSUPPORTED: dict[str, tuple[Manifest, str]] = {
     "an unknown feature": (replace(PLAN.manifest, required_features=("mean", "telepathy")), "the feature 'telepathy'"),
     "two phases": (replace(PLAN.manifest, phases=PLAN.manifest.phases * 2), "2 phases over one cohort"),
     "device state": (with_work(device_state={"kept": SCALAR}), "state that a device keeps between rounds"),
+    "server values beside the round": (with_work(temp={"kept": SCALAR}), "server values that travel beside the round"),
     "two collections": (
         with_work(selectors=(replace(SELECTOR, inputs={"x": "x"}), replace(SELECTOR, inputs={"y": "y"}))),
         "2 collections at once",

@@ -1,0 +1,118 @@
+"""Rows to records, and the joins that a record needs."""
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from orchestrator.db import tables as t
+from orchestrator.db.records import AssignmentRecord, CheckpointRecord, DeviceRecord, RoundRecord, TaskRecord
+from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.rounds import Progress, RoundState
+from orchestrator.domain.tasks import TaskState
+from plans.manifest import Manifest
+from wire import codec
+from wire.messages import CheckIn, Resource, SignedPlan
+from wire.operator_messages import RoundPolicy
+
+
+def select_tasks() -> Select[Any]:
+    """Tasks with their plans' manifests, for `task`."""
+    return select(t.tasks, t.plans.c.manifest).join(t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
+
+
+def select_rounds() -> Select[Any]:
+    """Rounds with their tasks, for `round_`."""
+    task_columns = [column.label(f"task__{column.name}") for column in t.tasks.c]
+    return (
+        select(t.rounds, *task_columns, t.plans.c.manifest.label("task__manifest"))
+        .join(t.tasks, t.tasks.c.task_id == t.rounds.c.task_id)
+        .join(t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
+    )
+
+
+def select_assignments() -> Select[Any]:
+    """Assignments with their rounds, for `assignment`."""
+    columns = [column.label(f"assignment__{column.name}") for column in t.assignments.c]
+    return select_rounds().join(t.assignments, t.assignments.c.round_id == t.rounds.c.round_id).add_columns(*columns)
+
+
+def device(row: Row[Any]) -> DeviceRecord:
+    """A row of `devices`."""
+    return DeviceRecord(
+        device_id=row.device_id,
+        population=row.population,
+        algorithm=row.algorithm,
+        public_key=row.public_key,
+        enrolled_at=row.enrolled_at,
+        last_seen_at=row.last_seen_at,
+        check_in=None if row.check_in is None else codec.from_json(CheckIn, row.check_in),
+    )
+
+
+def task(row: Row[Any], prefix: str = "") -> TaskRecord:
+    """A row of `select_tasks`; `prefix` stands before the columns' names in a wider one."""
+    values = {name.removeprefix(prefix): value for name, value in row._mapping.items() if name.startswith(prefix)}
+    return TaskRecord(
+        task_id=values["task_id"],
+        name=values["name"],
+        population=values["population"],
+        plan_sha256=values["plan_sha256"],
+        manifest=_manifest(values["manifest"]),
+        work_name=values["work"],
+        reads=values["reads"],
+        policy=codec.from_json(RoundPolicy, values["policy"]),
+        signed_plan=codec.from_json(SignedPlan, values["signed_plan"]),
+        state=TaskState(values["state"]),
+        created_at=values["created_at"],
+        ended_at=values["ended_at"],
+        failure=values["failure"],
+    )
+
+
+def round_(row: Row[Any]) -> RoundRecord:
+    """A row of `select_rounds`."""
+    return RoundRecord(
+        round_id=row.round_id,
+        task=task(row, "task__"),
+        round_number=row.round_number,
+        reads_round=row.reads_round,
+        broadcast=Resource(row.broadcast_sha256, row.broadcast_size_bytes),
+        progress=Progress(
+            state=RoundState(row.state),
+            assigned=row.assigned,
+            reported=row.reported,
+            settled=row.settled,
+            first_assigned_at=row.first_assigned_at,
+            reporting_since=row.reporting_since,
+        ),
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        metrics=row.metrics,
+        reason=row.reason,
+    )
+
+
+def assignment(row: Row[Any]) -> AssignmentRecord:
+    """A row of `select_assignments`."""
+    return AssignmentRecord(
+        assignment_id=row.assignment__assignment_id,
+        round=round_(row),
+        device_id=row.assignment__device_id,
+        state=AssignmentState(row.assignment__state),
+        seed=row.assignment__seed,
+        update_sha256=row.assignment__update_sha256,
+        metrics=row.assignment__metrics,
+        reason=row.assignment__reason,
+    )
+
+
+def checkpoint(row: Row[Any]) -> CheckpointRecord:
+    """A row of `checkpoints`."""
+    return CheckpointRecord(row.task_id, row.round_number, Resource(row.sha256, row.size_bytes), row.created_at)
+
+
+@lru_cache(maxsize=64)
+def _manifest(text: str) -> Manifest:
+    # Plans never change, and every tick and check-in asks for the manifests of the open rounds.
+    return codec.loads(Manifest, text)
