@@ -1,6 +1,6 @@
 """Makes what the README's quick start needs: an untrained Keras model and four people's handwritten digits.
 
-    python examples/digits.py FOLDER    writes digits.keras and shard-1.npz … shard-4.npz
+python examples/digits.py FOLDER    writes digits.keras and shard-1.npz … shard-4.npz
 """
 
 import sys
