@@ -28,6 +28,7 @@ from wire.errors import ErrorCode
 from wire.messages import (
     Assignment,
     Outcome,
+    Rejection,
     Report,
     ReportReceipt,
     Resource,
@@ -96,6 +97,7 @@ class Agent:
         self._journal = Journal(state)
         self._versions = PlanVersions(state.plan_versions)
         self._resources = ResourceCache(state.cache, self._fetch)
+        self._told: str | None = None
 
     def run_once(self) -> Pass:
         """One pass: what is in flight first, else a check-in and what it brings.
@@ -112,10 +114,17 @@ class Agent:
         check_in = offer(self._store, self._identity.record.attributes)
         reply = self._session.call(lambda token: self._transport.check_in(token, check_in))
         if reply.rejection is not None:
-            rest = reply.rejection.retry_after_seconds
-            _log.info("checked in: nothing to do (%s), next in %.1f s", reply.rejection.reason, rest)
-            return Pass(rest_seconds=rest)
+            return self._rest(reply.rejection)
+        self._told = None
         return Pass() if reply.assignment is None else self._accept(reply.assignment)
+
+    def _rest(self, rejection: Rejection) -> Pass:
+        # Said once, not at every check-in of an idle day.
+        level = logging.DEBUG if rejection.reason == self._told else logging.INFO
+        rest = rejection.retry_after_seconds
+        _log.log(level, "checked in: nothing to do (%s), next in %.1f s", rejection.reason, rest)
+        self._told = rejection.reason
+        return Pass(rest_seconds=rest)
 
     def _accept(self, assignment: Assignment) -> Pass:
         _log.info("assigned %s", _named(assignment))
