@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from device_sdk import trust
-from device_sdk.errors import DeclinedError, RefusedError, TrainingError
+from device_sdk.errors import DeadlineError, DeclinedError, RefusedError, TrainingError
 from device_sdk.examples import ExampleStore
 from device_sdk.identity import Identity
 from device_sdk.journal import Entry, Journal
@@ -75,6 +75,8 @@ class Agent:
 
     Args:
         now: UTC seconds since 1970.
+        elapsed: seconds that never jump, counted from any moment. A device's clock may be set while it works, so a
+            deadline is counted in these; only one that was read from the journal is held against the clock.
         on_step: hears of every batch, as (done, total).
     """
 
@@ -86,12 +88,15 @@ class Agent:
         store: ExampleStore,
         *,
         now: Callable[[], float],
+        elapsed: Callable[[], float],
         on_step: OnStep = lambda done, total: None,
     ) -> None:
         self._identity = identity
         self._transport = transport
         self._store = store
         self._now = now
+        self._elapsed = elapsed
+        self._ends_at: dict[str, float] = {}
         self._on_step = on_step
         self._session = DeviceSession(identity, transport)
         self._journal = Journal(state)
@@ -128,6 +133,7 @@ class Agent:
 
     def _accept(self, assignment: Assignment) -> Pass:
         _log.info("assigned %s", _named(assignment))
+        self._ends_at = {assignment.assignment_id: self._elapsed() + assignment.deadline_seconds}
         entry = self._journal.open(assignment, self._now() + assignment.deadline_seconds)
         return self._finish(entry, is_resumed=False)
 
@@ -135,16 +141,22 @@ class Agent:
         try:
             if entry.report is not None:
                 return self._deliver(entry.assignment, entry.report, is_resumed=is_resumed)
-            if self._now() >= entry.deadline:
+            if self._is_late(entry):
                 return self._drop(entry, "its deadline has passed")
             return self._settle(entry, *self._work(entry))
+        except DeadlineError as error:
+            return self._drop(entry, str(error))
         except RefusedError as error:
             if error.code in UNACCEPTABLE and not _tells_of_failure(entry.report):
                 reason = f"the orchestrator refused it: {error}"
                 return self._settle(entry, _without_update(entry.assignment, Outcome.FAILED, reason), b"")
-            if error.code in OVER | UNACCEPTABLE or self._now() >= entry.deadline:
+            if error.code in OVER | UNACCEPTABLE or self._is_late(entry):
                 return self._drop(entry, str(error))
             raise
+
+    def _is_late(self, entry: Entry) -> bool:
+        ends_at = self._ends_at.get(entry.assignment.assignment_id)
+        return self._now() >= entry.deadline if ends_at is None else self._elapsed() >= ends_at
 
     def _settle(self, entry: Entry, report: Report, update: bytes) -> Pass:
         self._journal.end(entry, report, update)
@@ -181,8 +193,8 @@ class Agent:
         self._journal.begin(entry)
 
         def on_step(done: int, total: int) -> None:
-            if self._now() >= entry.deadline:
-                raise TrainingError(f"the deadline passed after {done} of {total} steps")
+            if self._is_late(entry):
+                raise DeadlineError(f"its deadline passed after {done} of {total} steps")
             self._on_step(done, total)
 
         return train(assignment, plan, broadcast, self._store, on_step)

@@ -19,6 +19,7 @@ The state directory is --state-dir, or $FEDELTA_DEVICE_STATE, or ~/.fedelta-devi
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `fedelta-device`; gives the exit status."""
     parsed = parser().parse_args(arguments)
+    os.umask(0o077)  # the key and the examples are nobody else's to read
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         return int(parsed.command(state_dir.locate(parsed.state_dir, os.environ), parsed))
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(required=True, metavar="COMMAND")
     enrol = _add(verbs, "enrol", "join an orchestrator with a one-time token", commands.enrol, shared)
     enrol.add_argument("--url", required=True, help="the orchestrator, as https://HOST:PORT")
-    enrol.add_argument("--token", required=True, help="from `fedelta token`")
+    enrol.add_argument("--token", required=True, type=_token, help="from `fedelta token`")
     enrol.add_argument(
         "--attribute", action="append", default=[], type=_attribute, metavar="NAME=VALUE", help="said at each check-in"
     )
@@ -73,6 +74,12 @@ def _add(
 
 def _attribute(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text!r}")
+    if not name or not separator or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE of printable characters, found {text!r}")
     return name, value
+
+
+def _token(text: str) -> str:
+    if not (text.strip().isascii() and text.strip().isprintable()):
+        raise argparse.ArgumentTypeError("a token begins with fde_ and has letters and digits only; copy it anew")
+    return text.strip()

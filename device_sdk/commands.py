@@ -97,7 +97,9 @@ def _agent(state: StateDir) -> Iterator[Agent]:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         on_step = StepBar() if sys.stderr.isatty() else _draw_nothing
-        yield Agent(state, who, HttpTransport(who.record.url), store, now=time.time, on_step=on_step)
+        yield Agent(
+            state, who, HttpTransport(who.record.url), store, now=time.time, elapsed=time.monotonic, on_step=on_step
+        )
 
 
 @contextmanager

@@ -6,9 +6,10 @@ DeviceError
 ├── StateError       the state directory cannot be used as it is
 ├── ExamplesError    arrays or a collection that are not what the example store takes
 ├── DeclinedError    work that this device will not do; the message is the report's reason
-└── TrainingError    work that went wrong on the way; the message is the report's reason
+├── TrainingError    work that went wrong on the way; the message is the report's reason
+└── DeadlineError    work that came too late; nobody waits for a report of it
 
-The last two travel to the orchestrator, so their messages never hold a value from an example.
+The messages of DeclinedError and TrainingError travel to the orchestrator, so they never hold a value from an example.
 """
 
 
@@ -48,3 +49,7 @@ class DeclinedError(DeviceError):
 
 class TrainingError(DeviceError):
     """The work was begun and could not be finished."""
+
+
+class DeadlineError(DeviceError):
+    """The round stopped waiting before the work was done."""

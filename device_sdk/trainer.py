@@ -15,7 +15,7 @@ from device_sdk.errors import DeclinedError, ExamplesError, TrainingError
 from device_sdk.examples import Collection, ExampleStore
 from plans import bundle, client, contract
 from plans.client import ClientResult
-from plans.errors import PlanError, ProgramError
+from plans.errors import PlanError, ProgramError, UnfitExamplesError
 from plans.manifest import Work, check_supported
 from plans.program import Program
 from wire import tensors
@@ -55,6 +55,8 @@ def train(assignment: Assignment, plan: bytes, broadcast: bytes, store: ExampleS
     model = _decode(work, broadcast)
     try:
         result = client.run(program, work, model, examples, seed=assignment.seed, on_step=on_step)
+    except UnfitExamplesError as error:
+        raise TrainingError(str(error)) from error
     except ProgramError as error:
         _log.error("the work %s failed: %s", assignment.work, error)
         raise TrainingError(f"the work {assignment.work!r} failed in the runtime; the device's log says how") from error

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.services.first_start import FirstSecrets
 
 _BACKLOG = 2048
+_LAST_PORT = 65535
 _GRACE_SECONDS = 10
 
 
@@ -22,7 +24,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=8700, help="the port to listen on, 0 for a free one (default: %(default)s)"
+        "--port", type=_port, default=8700, help="the port to listen on, 0 for a free one (default: %(default)s)"
     )
     parser.add_argument(
         "--check-in-seconds",
@@ -32,12 +34,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"a port is 0 to {_LAST_PORT}, found {port}")
+    return port
+
+
 def _run(arguments: argparse.Namespace) -> int:
     try:
         import uvicorn
 
         from orchestrator.app import create_app, open_context
-        from orchestrator.errors import FolderInUseError
+        from orchestrator.errors import DataFolderError
         from orchestrator.settings import Settings
     except ModuleNotFoundError as error:
         print(f"fedelta serve needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
@@ -45,11 +54,16 @@ def _run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for library in ("alembic", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
+    os.umask(0o077)  # the database, the key and single updates are nobody else's to read
+    try:
+        settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     try:
         listening = socket.create_server((arguments.host, arguments.port), backlog=_BACKLOG)
         context, secrets = open_context(settings)
-    except (FolderInUseError, OSError) as error:
+    except (DataFolderError, OSError) as error:
         print(
             f"error: cannot serve {arguments.data_dir} on {arguments.host}:{arguments.port}: {error}", file=sys.stderr
         )

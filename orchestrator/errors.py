@@ -6,7 +6,8 @@
     ├── UnauthenticatedError  no key or token, or one that is not good
     └── ConflictError         it would contradict what is already settled
 
-    FolderInUseError          two orchestrators cannot serve one data folder
+    DataFolderError           the data folder cannot be served: in use, incomplete, damaged, or of a newer version
+    DamagedBlobError          bytes of the store are not those that were kept
 
 `api.problems` turns the refusals into problem documents, once; nothing else knows a status number.
 """
@@ -50,5 +51,9 @@ class ConflictError(OrchestratorError):
         super().__init__(code, message)
 
 
-class FolderInUseError(Exception):
-    """Another orchestrator serves this data folder."""
+class DataFolderError(Exception):
+    """The data folder cannot be served; the message says why and what to do."""
+
+
+class DamagedBlobError(Exception):
+    """Bytes of the store are not those that were kept: the disk, or somebody, changed them."""

@@ -1,5 +1,6 @@
 """The settings of a server: one frozen record, read once at the start and passed down."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class Settings:
         challenge_seconds: how long a device may take to sign a challenge.
         max_document_bytes: the largest JSON body of any call.
         max_task_bytes: the largest plan or model that may be pushed.
+        body_seconds: how long a document may take to come in, and how long an update may pause.
         export_seconds: how long the export of a pushed model may take.
     """
 
@@ -26,7 +28,12 @@ class Settings:
     challenge_seconds: float = 60.0
     max_document_bytes: int = 1 << 16
     max_task_bytes: int = 512 << 20
+    body_seconds: float = 60.0
     export_seconds: float = 900.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.check_in_seconds) and self.check_in_seconds > 0):
+            raise ValueError(f"check_in_seconds must be a positive number, found {self.check_in_seconds}")
 
     @property
     def database_path(self) -> Path:

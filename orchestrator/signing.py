@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from orchestrator.errors import InvalidRequestError
+from orchestrator.errors import DataFolderError, InvalidRequestError
 from orchestrator.storage import write_durably
 from wire import statements
 from wire.messages import PlanStatement, PublicKey, Resource, SignedPlan
@@ -41,15 +41,26 @@ class PlanSigner:
         return SignedPlan(plan, statement, statements.to_base64(signature))
 
 
-def load_or_create_signer(path: Path) -> PlanSigner:
-    """The signer whose private key is in this file, which is made with mode 0600 where it is missing."""
-    if not path.exists():
-        private = Ed25519PrivateKey.generate()
-        secret = private.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        write_durably(path, secret, mode=0o600)
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+def create_key(path: Path) -> None:
+    """Make a plan-signing key, which only its owner may read."""
+    private = Ed25519PrivateKey.generate()
+    write_durably(path, private.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
+
+def load_signer(path: Path) -> PlanSigner:
+    """The signer whose private key is in this file.
+
+    Raises:
+        DataFolderError: it is missing, or not such a key. A new one would help nobody: devices have pinned the old.
+    """
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (FileNotFoundError, ValueError) as error:
+        raise DataFolderError(
+            f"the plan-signing key {path} cannot be read: {error}; restore it from a backup"
+        ) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise TypeError(f"{path} holds a {type(key).__name__}, expected an Ed25519 key")
+        raise DataFolderError(f"{path} holds a {type(key).__name__}, expected an Ed25519 key; restore it from a backup")
     return PlanSigner(key)
 
 

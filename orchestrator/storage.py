@@ -15,19 +15,18 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from orchestrator.errors import FolderInUseError, InvalidRequestError
+from orchestrator.errors import DamagedBlobError, DataFolderError, InvalidRequestError
 from wire.errors import ErrorCode
 from wire.messages import Resource
 
 _UPLOADS_PER_ASSIGNMENT = 4
 
 
-def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Put a file in its place at once and for good."""
+def write_durably(path: Path, data: bytes) -> None:
+    """Put a file in its place at once and for good. Only its owner may read it: it may hold a key or an update."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
         try:
-            os.fchmod(file.fileno(), mode)
             file.write(data)
             _settle(file, path)
         except BaseException:
@@ -54,14 +53,14 @@ def lock_folder(folder: Path) -> IO[bytes]:
     """Have a folder to oneself until the lock is closed, or the process ends in any way.
 
     Raises:
-        FolderInUseError: another process has it.
+        DataFolderError: another process has it.
     """
     lock = (folder / "lock").open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise FolderInUseError(f"another orchestrator serves {folder}; stop it, or give another --data-dir") from None
+        raise DataFolderError(f"another orchestrator serves {folder}; stop it, or give another --data-dir") from None
     return lock
 
 
@@ -121,10 +120,10 @@ class FolderStore:
         self._updates.mkdir(parents=True, exist_ok=True)
 
     def put(self, data: bytes) -> Resource:
-        """Keep some bytes and give their name. The same bytes again change nothing."""
+        """Keep some bytes and give their name. The same bytes again change nothing, or mend what the disk damaged."""
         resource = Resource(hashlib.sha256(data).hexdigest(), len(data))
         path = self._blob_path(resource.sha256)
-        if not path.exists():
+        if not path.exists() or path.read_bytes() != data:
             write_durably(path, data)
             _flush_folder(self._blobs)
         return resource
@@ -136,8 +135,16 @@ class FolderStore:
         return path if is_digest and path.exists() else None
 
     def read(self, sha256: str) -> bytes:
-        """Some kept bytes; `FileNotFoundError` where there are none of that name."""
-        return self._blob_path(sha256).read_bytes()
+        """Some kept bytes.
+
+        Raises:
+            FileNotFoundError: there are none of that name.
+            DamagedBlobError: they are not what was kept.
+        """
+        data = self._blob_path(sha256).read_bytes()
+        if (found := hashlib.sha256(data).hexdigest()) != sha256:
+            raise DamagedBlobError(f"the store's file {sha256} has the digest {found}; restore it from a backup")
+        return data
 
     def receive_update(self, assignment_id: str, expected: Resource) -> IncomingUpdate:
         """Begin to take an assignment's update.

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from plans.errors import ProgramError
+from plans.errors import ProgramError, UnfitExamplesError
 from plans.manifest import Order, Port, Selector, Work
 from plans.program import Program, bind, unbind_all
 from wire.tensors import Array, Tensors
@@ -113,14 +113,21 @@ def _batch(work: Work, selector: Selector, fields: Tensors, count: int) -> dict[
 def _padded(name: str, port: Port, fields: Tensors, field: str, batch_size: int) -> Array:
     """The examples of a batch, followed by zeros up to the batch's fixed size."""
     if field not in fields:
-        raise ProgramError(
+        raise UnfitExamplesError(
             f"the examples have no field {field!r} for the input {name!r}; they have {', '.join(fields)}"
         )
     values = fields[field]
     if values.shape[1:] != port.spec.shape:
-        raise ProgramError(
+        raise UnfitExamplesError(
             f"the field {field!r} has examples {values.dtype}{list(values.shape[1:])}, expected {port.spec}"
         )
+    if _is_outside(port, values):
+        raise UnfitExamplesError(f"the field {field!r} holds values outside {port.smallest} to {port.largest}")
     padded = np.zeros((batch_size, *port.at_runtime.shape), values.dtype)
     padded[: len(values)] = values.reshape(len(values), *port.at_runtime.shape)
     return padded
+
+
+def _is_outside(port: Port, values: Array) -> bool:
+    too_small = port.smallest is not None and bool((values < port.smallest).any())
+    return too_small or (port.largest is not None and bool((values > port.largest).any()))

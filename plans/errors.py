@@ -4,6 +4,7 @@ PlanError
 ├── InvalidPlanError      the bytes are not a plan, or its parts contradict each other
 ├── UnsupportedPlanError  a sound plan that asks for something this version does not do
 ├── ProgramError          a signature was called with the wrong arrays, or the runtime failed
+│   └── UnfitExamplesError    a device's examples are not what the plan takes
 └── ContributionError     an update that must not be counted; `code` says why
 """
 
@@ -24,6 +25,10 @@ class UnsupportedPlanError(PlanError):
 
 class ProgramError(PlanError):
     """A signature was called with the wrong names, shapes or dtypes, or the runtime failed."""
+
+
+class UnfitExamplesError(ProgramError):
+    """A device's examples are not what the plan takes. The message may travel: it never holds one of their values."""
 
 
 class ContributionError(PlanError):

@@ -80,10 +80,16 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True)
 class Port:
-    """One tensor that enters or leaves a signature: its logical spec, and the bound one where they differ."""
+    """One tensor that enters or leaves a signature: its logical spec, and the bound one where they differ.
+
+    Attributes:
+        smallest, largest: the range of the values that an input means anything for, such as a class's number.
+    """
 
     spec: TensorSpec
     bound: TensorSpec | None = None
+    smallest: int | None = None
+    largest: int | None = None
 
     @property
     def at_runtime(self) -> TensorSpec:
@@ -333,6 +339,9 @@ def _work_contradictions(work: Work) -> Iterator[str]:
     for selector in work.selectors:
         if selector.batch_size < 1 or selector.epochs < 1 or (selector.limit is not None and selector.limit < 1):
             yield "a selector's batch_size, epochs and limit are at least 1"
+    for selector in work.selectors:
+        if not NAME_PATTERN.fullmatch(selector.collection):
+            yield f"the collection {selector.collection!r} does not match {NAME_PATTERN.pattern}"
     mapped = [name for selector in work.selectors for name in selector.inputs]
     if sorted(mapped) != sorted(work.inputs):
         yield f"the selectors fill {_listed(mapped)}, but step takes {_listed(work.inputs)}"

@@ -105,6 +105,10 @@ class CollectionSummary:
     name: str
     examples_about: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.examples_about <= 1 << 53:
+            raise ValueError(f"examples_about is {self.examples_about}; expected 0 to 2^53")
+
 
 @dataclass(frozen=True)
 class CheckIn:

@@ -43,7 +43,10 @@ class OperatorClient:
         if not url.startswith(("http://", "https://")):
             raise OperatorError(f"the orchestrator's address must begin with http:// or https://, found {url!r}")
         self._url = url.rstrip("/")
-        self._api_key = api_key
+        self._api_key = api_key.strip()
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            # The key itself is not repeated: errors end up in logs.
+            raise OperatorError("the API key holds characters that no key has; copy it anew, it begins with fdo_")
 
     def push(self, request: TaskRequest, *, plan: bytes | None = None, model: bytes | None = None) -> TaskView:
         """Push a task with its plan, or with a `.keras` model that the orchestrator exports first."""
@@ -118,14 +121,14 @@ class OperatorClient:
         timeout_seconds: float = _TIMEOUT_SECONDS,
     ) -> bytes:
         headers = {"Authorization": f"Bearer {self._api_key}", "Content-Type": content_type}
-        request = urllib.request.Request(self._url + path, body, headers, method=method)  # noqa: S310 - see __init__
         try:
+            request = urllib.request.Request(self._url + path, body, headers, method=method)  # noqa: S310 - see __init__
             with _OPENER.open(request, timeout=timeout_seconds) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error.code, error.read()) from None
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise OperatorError(f"{self._url} does not answer: {error}") from None
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_COHORT = 1_000_000
+MAX_COUNT = 1_000_000_000
+MAX_USES = 100_000  # more is a leaked secret
+MAX_TOKEN_SECONDS = 10 * 365 * 24 * 3600.0
 MAX_DEADLINE_SECONDS = 30 * 24 * 3600.0
 
 
@@ -37,8 +40,11 @@ class RoundPolicy:
                 "expected 1 <= minimum_reports <= report_goal <= cohort, "
                 f"found {self.minimum}, {self.goal}, {self.cohort}"
             )
-        if self.rounds < 1 or self.minimum_examples < 0:
-            raise ValueError(f"rounds is {self.rounds} and minimum_examples {self.minimum_examples}; at least 1 and 0")
+        if not (1 <= self.rounds <= MAX_COUNT and 0 <= self.minimum_examples <= MAX_COUNT):
+            raise ValueError(
+                f"rounds is {self.rounds} and minimum_examples {self.minimum_examples}; "
+                f"at least 1 and 0, and at most {MAX_COUNT}"
+            )
         if self.cohort > MAX_COHORT:
             raise ValueError(f"cohort is {self.cohort}; at most {MAX_COHORT} devices take part in a round")
         deadlines = (self.selection_deadline_seconds, self.reporting_deadline_seconds)
@@ -77,8 +83,8 @@ class TaskRequest:
     export: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.name) <= 100:  # noqa: PLR2004 - the width of its column
-            raise ValueError(f"name has {len(self.name)} characters; 1 to 100 are allowed")
+        if not (1 <= len(self.name) <= 100 and self.name.isprintable()):  # noqa: PLR2004 - the width of its column
+            raise ValueError(f"name has {len(self.name)} characters; 1 to 100 printable ones are allowed")
 
 
 @dataclass(frozen=True)
@@ -145,8 +151,11 @@ class EnrolmentTokenRequest:
     expires_in_seconds: float = 7 * 24 * 3600.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.uses <= 100_000 or self.expires_in_seconds <= 0:  # noqa: PLR2004 - more is a leaked secret
-            raise ValueError(f"uses is 1 to 100000 and expires_in_seconds positive, found {self.uses}")
+        if not (1 <= self.uses <= MAX_USES and 0 < self.expires_in_seconds <= MAX_TOKEN_SECONDS):
+            raise ValueError(
+                f"uses is 1 to {MAX_USES} and expires_in_seconds more than 0 and at most {MAX_TOKEN_SECONDS:g}, "
+                f"found {self.uses} and {self.expires_in_seconds}"
+            )
 
 
 @dataclass(frozen=True)

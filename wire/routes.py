@@ -1,5 +1,7 @@
 """Paths, headers and media types of the REST API, so that no side spells them twice."""
 
+from urllib.parse import quote
+
 API = "/v1"
 
 DEVICES = f"{API}/devices"
@@ -20,7 +22,7 @@ DIGEST_HEADER = "X-Content-SHA256"
 
 def device(device_id: str) -> str:
     """One device."""
-    return f"{DEVICES}/{device_id}"
+    return f"{DEVICES}/{_part(device_id)}"
 
 
 def challenges(device_id: str) -> str:
@@ -35,22 +37,22 @@ def sessions(device_id: str) -> str:
 
 def resource(sha256: str) -> str:
     """An immutable plan, broadcast or checkpoint, by its digest."""
-    return f"{API}/resources/{sha256}"
+    return f"{API}/resources/{_part(sha256)}"
 
 
 def update(assignment_id: str) -> str:
     """Where an assignment's update goes by default."""
-    return f"{API}/assignments/{assignment_id}/update"
+    return f"{API}/assignments/{_part(assignment_id)}/update"
 
 
 def report(assignment_id: str) -> str:
     """Where an assignment ends."""
-    return f"{API}/assignments/{assignment_id}/report"
+    return f"{API}/assignments/{_part(assignment_id)}/report"
 
 
 def task(task_id: str) -> str:
     """One task."""
-    return f"{TASKS}/{task_id}"
+    return f"{TASKS}/{_part(task_id)}"
 
 
 def task_cancel(task_id: str) -> str:
@@ -66,3 +68,8 @@ def task_rounds(task_id: str) -> str:
 def task_checkpoints(task_id: str) -> str:
     """A task's checkpoints."""
     return f"{task(task_id)}/checkpoints"
+
+
+def _part(name: str) -> str:
+    # An id is one part of a path, whatever it holds; braces stay, for the orchestrator's own templates.
+    return quote(name, safe="{}")

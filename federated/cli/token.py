@@ -1,6 +1,7 @@
 """`fedelta token`: secrets with which devices enrol."""
 
 import argparse
+import sys
 
 from federated.cli import connection
 from wire.command import Command
@@ -19,7 +20,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _create(arguments: argparse.Namespace, client: OperatorClient) -> int:
-    request = EnrolmentTokenRequest(arguments.population, arguments.uses, arguments.days * 24 * 3600)
+    try:
+        request = EnrolmentTokenRequest(arguments.population, arguments.uses, arguments.days * 24 * 3600)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print(client.mint_token(request).token)
     return 0
 

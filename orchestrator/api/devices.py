@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from orchestrator.api.access import AnybodyKnown, ContextOf, Device
-from orchestrator.api.exchange import REFUSALS, described, read_message, reply
+from orchestrator.api.exchange import REFUSALS, chunks, described, read_message, reply
 from orchestrator.errors import NotFoundError
 from orchestrator.services import check_in as check_ins
 from orchestrator.services import enrolment, reporting, sessions
@@ -33,7 +33,7 @@ _FOR_EVER = "private, max-age=31536000, immutable"
 @router.post(routes.DEVICES, **described(takes=Enrolment, gives=Enrolled, status=201))
 async def enrol(request: Request, context: ContextOf) -> Response:
     """Join a population with a one-time token and a key of the device's own."""
-    message = await read_message(request, Enrolment, context.settings.max_document_bytes)
+    message = await read_message(request, Enrolment, context.settings)
     public_key = enrolment.proven_key(message)
     plan_key = context.signer.public_key
     enrolled = await context.database.write(
@@ -53,7 +53,7 @@ async def challenge(device_id: str, context: ContextOf) -> Response:
 @router.post(routes.sessions("{device_id}"), **described(takes=SessionRequest, gives=Session, status=201))
 async def open_session(device_id: str, request: Request, context: ContextOf) -> Response:
     """Turn a signed challenge into a session token."""
-    message = await read_message(request, SessionRequest, context.settings.max_document_bytes)
+    message = await read_message(request, SessionRequest, context.settings)
     lifetime = context.settings.session_seconds
     session = await context.database.write(
         lambda tx: sessions.open_session(tx, device_id, message, lifetime, context.clock())
@@ -64,7 +64,7 @@ async def open_session(device_id: str, request: Request, context: ContextOf) -> 
 @router.post(routes.CHECK_INS, **described(takes=CheckIn, gives=CheckInReply))
 async def check_in(request: Request, device: Device, context: ContextOf) -> Response:
     """Offer to work: an assignment, or a time to come back."""
-    message = await read_message(request, CheckIn, context.settings.max_document_bytes)
+    message = await read_message(request, CheckIn, context.settings)
     answer = await context.database.write(
         lambda tx: check_ins.check_in(
             tx,
@@ -102,7 +102,7 @@ async def put_update(assignment_id: str, request: Request, device: Device, conte
     sha256 = request.headers.get(routes.DIGEST_HEADER, "")
     incoming = await reporting.receive_update(context, device, assignment_id, sha256)
     try:
-        async for chunk in request.stream():
+        async for chunk in chunks(request, context.settings.body_seconds):
             incoming.write(chunk)
         await asyncio.to_thread(incoming.finish)
     finally:
@@ -113,5 +113,5 @@ async def put_update(assignment_id: str, request: Request, device: Device, conte
 @router.post(routes.report("{assignment_id}"), **described(takes=Report, gives=ReportReceipt))
 async def report(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
     """End an assignment. The answer comes when the report is durable; the same report again gets the same answer."""
-    message = await read_message(request, Report, context.settings.max_document_bytes)
+    message = await read_message(request, Report, context.settings)
     return reply(await reporting.report(context, device, assignment_id, message))

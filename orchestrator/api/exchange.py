@@ -1,12 +1,15 @@
 """Between HTTP and the messages of `wire`: bounded bodies in, documents out, and how both stand in OpenAPI."""
 
+import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from pydantic import TypeAdapter
 
 from orchestrator.errors import InvalidRequestError
+from orchestrator.settings import Settings
 from wire import codec, routes
 from wire.errors import ErrorCode
 
@@ -17,8 +20,28 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """A request's body, refused as soon as it is known to be longer than `limit` bytes."""
+async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """A request's body, refused as soon as it is known to be longer than `limit` bytes, or to take too long."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read_bounded(request, limit)
+    except TimeoutError:
+        raise InvalidRequestError(f"the request's body did not come within {seconds:g} s") from None
+
+
+async def chunks(request: Request, seconds: float) -> AsyncIterator[bytes]:
+    """A long body piece by piece, refused when it pauses for longer than this."""
+    stream = aiter(request.stream())
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(stream), seconds)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise InvalidRequestError(f"nothing of the request's body came for {seconds:g} s") from None
+
+
+async def _read_bounded(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -30,13 +53,13 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def read_message(request: Request, kind: type[T], limit: int) -> T:
+async def read_message(request: Request, kind: type[T], settings: Settings) -> T:
     """The message in a request's body.
 
     Raises:
         MessageError: the body is not one.
     """
-    return codec.loads(kind, await read_body(request, limit))
+    return codec.loads(kind, await read_body(request, settings.max_document_bytes, settings.body_seconds))
 
 
 def reply(document: object, status: int = 200) -> Response:

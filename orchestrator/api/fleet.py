@@ -30,7 +30,7 @@ _POPULATION_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 @router.post(routes.ENROLMENT_TOKENS, **described(takes=EnrolmentTokenRequest, gives=EnrolmentToken, status=201))
 async def mint_token(request: Request, context: ContextOf) -> Response:
     """Make an enrolment token. It is shown this once."""
-    message = await read_message(request, EnrolmentTokenRequest, context.settings.max_document_bytes)
+    message = await read_message(request, EnrolmentTokenRequest, context.settings)
     token = await context.database.write(lambda tx: enrolment.mint_token(tx, message, context.clock()))
     return reply(token, 201)
 
@@ -44,7 +44,7 @@ async def list_populations(context: ContextOf) -> Response:
 @router.post(routes.POPULATIONS, **described(takes=PopulationRequest, gives=PopulationView, status=201))
 async def add_population(request: Request, context: ContextOf) -> Response:
     """Make a population."""
-    message = await read_message(request, PopulationRequest, context.settings.max_document_bytes)
+    message = await read_message(request, PopulationRequest, context.settings)
     if not _POPULATION_NAME.fullmatch(message.name):
         raise InvalidRequestError(
             f"a population's name matches {_POPULATION_NAME.pattern}, found {message.name[:100]!r}"

@@ -480,6 +480,19 @@ def end_assignment(
     return ended.rowcount == 1
 
 
+def reasons_given(tx: Connection, round_id: str, limit: int) -> tuple[str, ...]:
+    """Why devices of a round declined or failed, as `declined: no examples`, each reason once."""
+    gave_up = (AssignmentState.DECLINED.value, AssignmentState.FAILED.value)
+    query = (
+        select(t.assignments.c.state, t.assignments.c.reason)
+        .where(t.assignments.c.round_id == round_id)
+        .where(t.assignments.c.state.in_(gave_up))
+        .distinct()
+        .limit(limit)
+    )
+    return tuple(f"{row.state}: {row.reason}" for row in tx.execute(query))
+
+
 def expire_assignments(tx: Connection, round_id: str, now: float) -> None:
     """End every assignment of a round that is still out."""
     tx.execute(

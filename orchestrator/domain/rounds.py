@@ -95,9 +95,10 @@ def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float) -> Tr
         return None
     if progress.reported + progress.outstanding >= policy.minimum:
         return Transition(RoundState.REPORTING)
+    gave_up = f", {progress.settled} of them gave up" if progress.settled else ""
     return Transition(
         RoundState.ABANDONED,
-        f"{progress.places_taken} devices were selected in {policy.selection_deadline_seconds:g} s; "
+        f"{progress.assigned} devices were selected in {policy.selection_deadline_seconds:g} s{gave_up}; "
         f"{policy.minimum} reports are needed",
     )
 

@@ -107,7 +107,7 @@ def _settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: 
         now,
         update_sha256=_digest(message),
         metrics=message.metrics,
-        reason=message.reason,
+        reason="".join(character if character.isprintable() else " " for character in message.reason),
     )
     queries.count_ending(tx, assignment.round.round_id, state)
     round_clock.advance(tx, assignment.round.round_id, now)

@@ -13,6 +13,8 @@ from orchestrator.domain.tasks import TaskState
 
 log = logging.getLogger(__name__)
 
+_REASONS_SHOWN = 3
+
 
 @dataclass(frozen=True)
 class Due:
@@ -58,7 +60,8 @@ def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, no
             queries.move_round(tx, round_.round_id, round_.state, transition.state)
             queries.expire_assignments(tx, round_.round_id, now)
         case _:
-            end_round(tx, round_, transition.state, now, transition.reason)
+            given = queries.reasons_given(tx, round_.round_id, _REASONS_SHOWN)
+            end_round(tx, round_, transition.state, now, "; ".join([transition.reason, *given]))
     log.info("round %d of %s: %s %s", round_.round_number, round_.task.name, transition.state, transition.reason)
 
 

@@ -33,6 +33,7 @@ class Device:
     transport: Transport
     store: ExampleStore
     now: float = NOW
+    elapsed: float = 0.0
     on_step: OnStep = field(default=lambda done, total: None)
 
     def agent(self) -> Agent:
@@ -42,6 +43,7 @@ class Device:
             self.transport,
             self.store,
             now=lambda: self.now,
+            elapsed=lambda: self.elapsed,
             on_step=self.on_step,
         )
 

@@ -42,7 +42,7 @@ def test_one_client_of_several_is_taken_without_its_number(tmp_path: Path) -> No
 UNUSABLE: dict[str, tuple[dict[str, Array], str]] = {
     "NaN": ({"x": np.array([[0, 1], [2, np.nan]], np.float32)}, "'x' holds NaN or infinity, first at [1, 1]"),
     "infinity": ({"x": np.array([np.inf], np.float16)}, "'x' holds NaN or infinity, first at [0]"),
-    "too large for float32": ({"x": np.array([1.0, 1e300])}, "'x' holds NaN or infinity, first at [1]"),
+    "too large for float32": ({"x": np.array([1.0, 1e300])}, "the array 'x' holds values too large for float32"),
     "texts": ({"x": np.array(["a"])}, "'x' has the dtype <U1; examples are numbers"),
     "complex numbers": ({"x": np.array([1j])}, "complex128; examples are numbers"),
     "moments": ({"x": np.array(["2026-01-01"], "datetime64[D]")}, "examples are numbers"),
@@ -87,5 +87,5 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "examples.npy", np.arange(3))
-    with pytest.raises(ExamplesError, match="one array without a name"):
+    with pytest.raises(ExamplesError, match="does not hold arrays with names"):
         read_npz(tmp_path / "examples.npy")

@@ -202,7 +202,7 @@ def test_a_round_whose_devices_all_give_up_after_the_selection_is_abandoned_with
     for device, assignment in zip(devices, [device.work() for device in devices], strict=True):
         device.report(assignment.assignment_id, Report(outcome, reason="not now"))
     abandoned = population.round_in(task.task_id, 1, "abandoned")
-    assert abandoned.reason == "0 devices reported and no device is left; 2 are needed"
+    assert abandoned.reason == f"0 devices reported and no device is left; 2 are needed; {outcome.value}: not now"
     population.round_in(task.task_id, 2, "selection")
 
 

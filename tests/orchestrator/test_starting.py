@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.app import open_context
-from orchestrator.errors import FolderInUseError
+from orchestrator.errors import DataFolderError
 from orchestrator.settings import Settings
-from orchestrator.signing import load_or_create_signer
+from orchestrator.signing import load_signer
 from tests.orchestrator.serving import Orchestrator
 from wire.operator import OperatorClient
 
@@ -51,7 +51,7 @@ def test_what_is_secret_is_readable_by_its_owner_only(own: Orchestrator) -> None
 
 
 def test_two_servers_never_share_a_folder(own: Orchestrator) -> None:
-    with pytest.raises(FolderInUseError, match="another orchestrator serves"):
+    with pytest.raises(DataFolderError, match="another orchestrator serves"):
         open_context(Settings(own.folder))
     own.restart()
 
@@ -59,8 +59,32 @@ def test_two_servers_never_share_a_folder(own: Orchestrator) -> None:
 def test_a_signing_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     path.write_bytes(X25519_KEY)
-    with pytest.raises(TypeError, match="expected an Ed25519 key"):
-        load_or_create_signer(path)
+    with pytest.raises(DataFolderError, match="expected an Ed25519 key"):
+        load_signer(path)
+
+
+def test_a_signing_key_that_went_missing_is_not_replaced_behind_the_devices_backs(own: Orchestrator) -> None:
+    own.stop()
+    key = own.folder / "plan-signing-key.pem"
+    kept = key.read_bytes()
+    key.unlink()
+    with pytest.raises(DataFolderError, match="restore it from a backup"):
+        open_context(Settings(own.folder))
+    assert not key.exists()
+    key.write_bytes(kept)
+    own.start()
+
+
+def test_a_database_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "fedelta.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(DataFolderError, match="cannot be used"):
+        open_context(Settings(tmp_path))
+
+
+@pytest.mark.parametrize("seconds", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_check_in_interval_is_a_positive_number(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(ValueError, match="check_in_seconds must be a positive number"):
+        Settings(tmp_path, check_in_seconds=seconds)
 
 
 # An X25519 key, made for this test.

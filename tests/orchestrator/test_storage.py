@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import InvalidRequestError
+from orchestrator.errors import DamagedBlobError, InvalidRequestError
 from orchestrator.storage import FolderStore, write_durably
 from plans.bundle import digest
 from wire.errors import ErrorCode
@@ -68,10 +68,21 @@ def test_no_text_finds_a_file_outside_the_store(store: FolderStore, name: str) -
     assert store.blob_path(name) is None
 
 
-def test_a_file_is_replaced_at_once_and_with_its_mode(tmp_path: Path) -> None:
+def test_bytes_that_the_disk_changed_are_never_read(store: FolderStore) -> None:
+    resource = store.put(DATA)
+    path = store.blob_path(resource.sha256)
+    assert path is not None
+    path.write_bytes(DATA[:-1] + b"?")
+    with pytest.raises(DamagedBlobError, match="restore it from a backup"):
+        store.read(resource.sha256)
+    store.put(DATA)
+    assert store.read(resource.sha256) == DATA
+
+
+def test_a_file_is_replaced_at_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "key"
-    write_durably(path, b"one", mode=0o600)
-    write_durably(path, b"two", mode=0o600)
+    write_durably(path, b"one")
+    write_durably(path, b"two")
     assert path.read_bytes() == b"two"
     assert path.stat().st_mode & 0o777 == 0o600
     assert files(tmp_path) == ["key"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plans import client
 from plans.client import ClientResult
-from plans.errors import ProgramError
+from plans.errors import ProgramError, UnfitExamplesError
 from plans.manifest import Order, Selector, Work
 from plans.program import Program
 from tests.plans.linear import BROADCAST, PLAN, TRAIN, Rows, in_order, rows, trained
@@ -204,3 +204,12 @@ def same(one: ClientResult, other: ClientResult) -> bool:
     """Bit for bit."""
     updates_equal = all(np.array_equal(value, other.update[name]) for name, value in one.update.items())
     return updates_equal and one.metrics == other.metrics and one.examples == other.examples
+
+
+@pytest.mark.parametrize("value", [-1.0, 10.0])
+def test_values_that_mean_nothing_to_the_plan_are_refused_without_saying_which(program: Program, value: float) -> None:
+    inputs = TRAIN.inputs | {"y": replace(TRAIN.inputs["y"], smallest=0, largest=9)}
+    examples = Rows(np.zeros((5, 2), np.float32), np.array([0, 9, 3, 3, value], np.float32))
+    with pytest.raises(UnfitExamplesError, match="the field 'y' holds values outside 0 to 9") as refused:
+        run(program, examples, replace(TRAIN, inputs=inputs))
+    assert str(value) not in str(refused.value)

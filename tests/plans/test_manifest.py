@@ -105,6 +105,7 @@ CONTRADICTIONS: dict[str, tuple[Manifest, str]] = {
     "a tensor aggregated never": (aggregated(values=("b",)), "every tensor of the update is aggregated once"),
     "a tensor aggregated that is not there": (aggregated(values=("b", "w", "v")), "aggregated b, v, w, weight"),
     "an update that nobody takes": (with_work(update_state=None), "no update_state signature takes the sums"),
+    "a collection that no device can have": (selected(collection="Bad Name"), "'Bad Name' does not match"),
     "batches of nothing": (selected(batch_size=0), "batch_size, epochs and limit are at least 1"),
     "no epoch": (selected(epochs=0), "batch_size, epochs and limit are at least 1"),
     "a limit of nothing": (selected(limit=0), "batch_size, epochs and limit are at least 1"),

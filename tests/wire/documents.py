@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from wire import messages, operator_messages
-from wire.messages import Assignment, CheckInReply, Rejection, Resource
+from wire.messages import Assignment, CheckInReply, CollectionSummary, Rejection, Resource
 from wire.operator_messages import EnrolmentTokenRequest, RoundPolicy, TaskRequest
 
 MESSAGES = tuple(
@@ -77,7 +77,7 @@ def _policies() -> SearchStrategy[RoundPolicy]:
 def _task_requests() -> SearchStrategy[TaskRequest]:
     return st.builds(
         TaskRequest,
-        name=st.text(min_size=1, max_size=100),
+        name=st.text(min_size=1, max_size=100).filter(str.isprintable),
         population=st.text(max_size=10),
         work=values_of(str | None),
         policy=_policies(),
@@ -87,7 +87,7 @@ def _task_requests() -> SearchStrategy[TaskRequest]:
 
 
 def _token_requests() -> SearchStrategy[EnrolmentTokenRequest]:
-    return st.builds(EnrolmentTokenRequest, st.text(max_size=10), st.integers(1, 100_000), st.floats(0.1, 1e9))
+    return st.builds(EnrolmentTokenRequest, st.text(max_size=10), st.integers(1, 100_000), st.floats(0.1, 3e8))
 
 
 # Types without fields, and messages that refuse some values of their fields.
@@ -102,4 +102,5 @@ _STRATEGIES: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     RoundPolicy: _policies,
     TaskRequest: _task_requests,
     EnrolmentTokenRequest: _token_requests,
+    CollectionSummary: lambda: st.builds(CollectionSummary, st.text(max_size=20), st.integers(0, 1 << 53)),
 }
