@@ -8,7 +8,7 @@ from device_sdk.errors import StateError
 from device_sdk.examples import ExampleStore
 from plans.errors import ProgramError
 from plans.manifest import FEATURES
-from plans.program import installed_runtime
+from plans.runtime import installed_runtime
 from wire.messages import CheckIn, CollectionSummary, Runtime
 
 

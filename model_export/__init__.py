@@ -7,17 +7,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model_export.errors import ExportError, UnsupportedModelError, UnsupportedOpError, VerificationError
+    from model_export.errors import (
+        ExportError,
+        FunctionError,
+        UnsupportedModelError,
+        UnsupportedOpError,
+        VerificationError,
+    )
     from model_export.export import ExportedModel, export_model
+    from model_export.function import ExportedFunctions, Function
+    from model_export.function_export import export_function, export_functions
     from model_export.learning import learning_plan
     from model_export.lowering.registry import register_lowering
 
 __all__ = [
     "ExportError",
+    "ExportedFunctions",
     "ExportedModel",
+    "Function",
+    "FunctionError",
     "UnsupportedModelError",
     "UnsupportedOpError",
     "VerificationError",
+    "export_function",
+    "export_functions",
     "export_model",
     "learning_plan",
     "register_lowering",
@@ -25,10 +38,15 @@ __all__ = [
 
 _HOMES = {
     "ExportError": "model_export.errors",
+    "ExportedFunctions": "model_export.function",
     "ExportedModel": "model_export.export",
+    "Function": "model_export.function",
+    "FunctionError": "model_export.errors",
     "UnsupportedModelError": "model_export.errors",
     "UnsupportedOpError": "model_export.errors",
     "VerificationError": "model_export.errors",
+    "export_function": "model_export.function_export",
+    "export_functions": "model_export.function_export",
     "export_model": "model_export.export",
     "learning_plan": "model_export.learning",
     "register_lowering": "model_export.lowering.registry",

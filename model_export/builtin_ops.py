@@ -1,4 +1,4 @@
-"""Reads a TFLite file and refuses what a device's runtime cannot run, or runs wrongly.
+"""Refuses a TFLite file that a device's runtime cannot run, or runs wrongly.
 
 Each rule is a trap that was met and measured: a custom or Flex op fails to load; REVERSE_V2 of several axes is silently
 wrong on tflite-runtime 2.14; a rank-0 input crashes LiteRT on ARM; a phone's runtime has no signatures without inputs;
@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ai_edge_litert import schema_py_generated as schema
-
+from model_export import flatbuffer
 from model_export.errors import ProgramFileError
+from model_export.flatbuffer import shape
 
-_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _MAX_SUM_RANK = 6
 _MAX_BROADCAST_RANK = 4
 _ELEMENTWISE = frozenset({"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM"})
@@ -25,40 +24,28 @@ def check(tflite: bytes) -> None:
     Raises:
         ProgramFileError: with every finding.
     """
-    model = _read(tflite)
-    problems = (*dict.fromkeys([*_op_problems(model), *_signature_problems(model)]),)
-    if problems:
+    if problems := find_problems(tflite):
         raise ProgramFileError(problems)
+
+
+def find_problems(tflite: bytes) -> tuple[str, ...]:
+    """A sentence for each rule that a file breaks, each once.
+
+    Raises:
+        ProgramFileError: the bytes are not a TFLite file.
+    """
+    model = flatbuffer.read(tflite)
+    return (*dict.fromkeys([*_op_problems(model), *_signature_problems(model)]),)
 
 
 def count_ops(tflite: bytes) -> Counter[str]:
     """How often each op stands in a file, over all its signatures; a custom op counts as `CUSTOM:name`."""
-    return Counter(name for name, _, _ in _ops(_read(tflite)))
-
-
-def _read(tflite: bytes) -> Any:
-    try:
-        return schema.ModelT.InitFromPackedBuf(tflite, 0)
-    except Exception as error:  # whatever the generated reader stumbles over
-        raise ProgramFileError((f"{len(tflite)} bytes are not a TFLite file ({error})",)) from error
-
-
-def _ops(model: Any) -> Iterator[tuple[str, Any, Any]]:
-    """(name, operator, its subgraph) for every op of the file."""
-    names = [_name(code) for code in model.operatorCodes or ()]
-    for graph in model.subgraphs or ():
-        for operator in graph.operators or ():
-            yield names[operator.opcodeIndex], operator, graph
-
-
-def _name(code: Any) -> str:
-    name = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-    return f"CUSTOM:{code.customCode.decode()}" if name == "CUSTOM" else name
+    return Counter(name for name, _, _ in flatbuffer.ops(flatbuffer.read(tflite)))
 
 
 def _op_problems(model: Any) -> Iterator[str]:
-    for name, operator, graph in _ops(model):
-        shapes = [_shape(graph.tensors[index]) for index in operator.inputs if index >= 0]
+    for name, operator, graph in flatbuffer.ops(model):
+        shapes = [shape(graph.tensors[index]) for index in flatbuffer.inputs(operator)]
         if name.startswith("CUSTOM:"):
             yield f"{name.removeprefix('CUSTOM:')} is not a builtin op"
         elif name == "REVERSE_V2" and shapes[1] != (1,):
@@ -82,13 +69,9 @@ def _signature_problems(model: Any) -> Iterator[str]:
 
 
 def _port_problems(where: str, tensor: Any) -> Iterator[str]:
-    if not _shape(tensor):
+    if not shape(tensor):
         yield f"{where} has rank 0, which crashes some runtimes; make its shape [1]"
     if tensor.shapeSignature is not None and any(size < 0 for size in tensor.shapeSignature):
         yield f"{where} has an unknown size; every shape must be static"
-    if tensor.type == schema.TensorType.STRING:
+    if flatbuffer.dtype(tensor) == "string":
         yield f"{where} holds strings, which devices do not exchange"
-
-
-def _shape(tensor: Any) -> tuple[int, ...]:
-    return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)

@@ -1,7 +1,6 @@
 """`fedelta export`: a `.keras` file to a plan. TensorFlow is loaded only when the command runs."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model_export import settings as export_settings
-from model_export.errors import ExportError, MissingTensorFlowError
+from model_export.commands import refusals
+from model_export.errors import ExportError
 from model_export.model_file import plan_of_file
 from model_export.progress import Progress, silent
 from model_export.quiet import quiet_libraries
@@ -28,10 +28,10 @@ _STAGES = (
     "convert",
     "verify",
 )  # the client's part, the server's
-_FAILED, _UNAVAILABLE = 1, 2
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Beside it stand `fedelta export inspect`, `fedelta export ops` and `fedelta export verify`."
     parser.add_argument("model", type=Path, metavar="MODEL.keras", help="the Keras model")
     parser.add_argument("--out", type=Path, required=True, metavar="NAME.plan", help="where to write the plan")
     parser.add_argument("--tflite", type=Path, metavar="FILE", help="write the client's TFLite file as well")
@@ -39,6 +39,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--errors", choices=("text", "json"), default="text", help="how to report an error on stderr")
     parser.add_argument("--name", help="the plan's name (default: the file's)")
     parser.add_argument("--loss", help="the loss by name (default: the one the model was compiled with)")
+    parser.add_argument("--optimizer", help="the clients' by name, such as adam (default: the compiled one, or sgd)")
+    parser.add_argument("--proximal", type=float, help="the weight of FedProx's proximal term (default: none)")
     parser.add_argument("--learning-rate", type=float, help="the clients' (default: the compiled optimizer's, or 0.05)")
     parser.add_argument("--batch-size", type=int, help="examples a step (default: 20)")
     parser.add_argument("--epochs", type=int, help="passes over a client's examples a round (default: 1)")
@@ -59,15 +61,17 @@ def _run(arguments: argparse.Namespace) -> int:
             _write(arguments.tflite, plan.client)
         _write(arguments.out, data)
     except ExportError as error:
-        _report(error, as_json=as_json)
-        return _UNAVAILABLE if isinstance(error, MissingTensorFlowError) else _FAILED
+        return refusals.report("export", error, as_json=as_json)
     print(f"{arguments.out}: plan {plan.manifest.name}, {len(data)} bytes, sha256 {digest(data)}")
     return 0
 
 
 def _settings(arguments: argparse.Namespace) -> export_settings.Settings:
     base = export_settings.Settings() if arguments.settings is None else export_settings.read(arguments.settings)
-    flags = ("name", "loss", "learning_rate", "batch_size", "epochs", "server_learning_rate", "collection")
+    flags = (
+        *("name", "loss", "optimizer", "learning_rate", "proximal", "batch_size", "epochs"),
+        *("server_learning_rate", "collection"),
+    )
     changes = {flag: getattr(arguments, flag) for flag in flags}
     metrics = None if arguments.metrics is None else tuple(arguments.metrics)
     return export_settings.override(base, changes | {"metrics": metrics})
@@ -96,11 +100,6 @@ def _write(path: Path, data: bytes) -> None:
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise ExportError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _report(error: ExportError, *, as_json: bool) -> None:
-    text = json.dumps({"error": type(error).__name__, "message": str(error)}) if as_json else f"fedelta export: {error}"
-    print(text, file=sys.stderr)
 
 
 COMMAND = Command("export", "Make a plan of a Keras model.", _add_arguments, _run)

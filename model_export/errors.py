@@ -2,9 +2,11 @@
 
 ExportError
 ├── MissingTensorFlowError the [export] extra is not installed
-├── ModelFileError         a file is not a Keras model that can be loaded safely
+├── FileError              a file cannot be read, or is not what its name says
+│   └── ModelFileError     it is not a Keras model that can be loaded safely
 ├── SettingsError          a setting is missing, unknown or of the wrong type
 ├── UnsupportedModelError  a layer, loss, optimizer or metric that would train differently on a device
+├── FunctionError          a function whose tensors or state no plan can hold
 ├── UnsupportedOpError     an op without a builtin form, found before the conversion
 ├── LoweringError          a lowering does not cover this form of its op; leaves as an UnsupportedOpError
 ├── ConversionError        the TFLite converter refused what was lowered
@@ -27,7 +29,11 @@ class MissingTensorFlowError(ExportError):
         self.missing = missing
 
 
-class ModelFileError(ExportError):
+class FileError(ExportError):
+    """A file cannot be read, or is not what its name says."""
+
+
+class ModelFileError(FileError):
     """A file is not a Keras model, or one that runs code of its own when loaded."""
 
 
@@ -37,6 +43,14 @@ class SettingsError(ExportError):
 
 class UnsupportedModelError(ExportError):
     """A layer, loss, optimizer or metric that this version cannot train correctly; `where` names it."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{where}: {problem}; {remedy}")
+        self.where = where
+
+
+class FunctionError(ExportError):
+    """A function takes, gives or keeps what no plan can hold; `where` names the function and the tensor."""
 
     def __init__(self, where: str, problem: str, remedy: str) -> None:
         super().__init__(f"{where}: {problem}; {remedy}")
@@ -95,17 +109,19 @@ class ProgramFileError(ExportError):
 
 
 class VerificationError(ExportError):
-    """A signature of the exported file and Keras compute different numbers.
+    """A signature of the exported file and its reference, Keras or TensorFlow, compute different numbers.
 
     Attributes:
         signature, tensor: where they differ.
         difference: the largest absolute difference; `tolerance` is what was allowed.
     """
 
-    def __init__(self, signature: str, tensor: str, difference: float, tolerance: float) -> None:
+    def __init__(
+        self, signature: str, tensor: str, difference: float, tolerance: float, reference: str = "Keras"
+    ) -> None:
         super().__init__(
-            f"{signature}: {tensor} differs from Keras by {difference:.3g}, more than the {tolerance:.3g} allowed; "
-            "nothing was exported. Please report the model"
+            f"{signature}: {tensor} differs from {reference} by {difference:.3g}, more than the {tolerance:.3g} "
+            "allowed: such a file must not be used. Please report it"
         )
         self.signature = signature
         self.tensor = tensor

@@ -20,13 +20,16 @@ class ExportedModel:
     Attributes:
         tflite: the file, with the signatures that `model_export.signatures` describes. Its learning rate is a constant:
             only a plan's `train_begin` can set it.
-        parameters: the names of the parameters, in layer order, which is sorted order.
-        paths: Keras's path of each parameter, by name.
+        parameters, statistics, slots: the names of what `save` gives, by group; each in layer order, which is sorted
+            order. Only parameters and statistics ever cross the network.
+        paths: Keras's path of each of them, by name.
     """
 
     tflite: bytes
     parameters: tuple[str, ...]
     paths: Mapping[str, str]
+    statistics: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
 
 
 def export_model(
@@ -35,7 +38,7 @@ def export_model(
     loss: Any = None,
     optimizer: Any = None,
     batch_size: int,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Any] = (),
     progress: Progress = silent,
 ) -> ExportedModel:
     """Export a Keras model as a TFLite file that trains with builtin ops only, verified against Keras.
@@ -50,15 +53,19 @@ def export_model(
         ExportError: one of its kinds; nothing is exported in part.
     """
     learner = learner_of(model, loss, optimizer, batch_size, metrics)
-    variables = [*learner.parameters, learner.learning_rate]
-    tflite = convert(conventional(learner), variables, learner.model.layers, progress)
+    tflite = convert(conventional(learner), learner.variables, learner.model.layers, progress)
     progress("verify")
     verify_conventional(tflite, learner)
-    paths = {parameter.name: parameter.path for parameter in learner.model.parameters}
-    return ExportedModel(tflite, learner.names, paths)
+    return ExportedModel(
+        tflite,
+        parameters=tuple(one.name for one in learner.parameters),
+        paths={one.name: one.path for one in learner.kept},
+        statistics=tuple(one.name for one in learner.statistics),
+        slots=tuple(one.name for one in learner.slots),
+    )
 
 
-def learner_of(model: Any, loss: Any, optimizer: Any, batch_size: int, metrics: Sequence[str]) -> Learner:
+def learner_of(model: Any, loss: Any, optimizer: Any, batch_size: int, metrics: Sequence[Any]) -> Learner:
     """The learner that these arguments of an export mean.
 
     Raises:
@@ -67,4 +74,8 @@ def learner_of(model: Any, loss: Any, optimizer: Any, batch_size: int, metrics: 
     """
     if type(batch_size) is not int or batch_size < 1:
         raise SettingsError(f"batch_size must be an integer of at least 1, found {batch_size!r}")
-    return make_learner(checked_model.check(model), objective.resolve(model, loss, optimizer, metrics), batch_size)
+    checked = checked_model.check(model)
+    resolved = objective.resolve(
+        model, checked.output, loss=loss, optimizer_given=optimizer, metrics_given=tuple(metrics)
+    )
+    return make_learner(checked, resolved, batch_size)

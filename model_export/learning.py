@@ -8,12 +8,14 @@ import numpy as np
 from model_export.convert import convert
 from model_export.errors import SettingsError
 from model_export.export import learner_of
-from model_export.learner import SCALAR, Learner
+from model_export.file_variables import FileVariable, specs
+from model_export.learner import SCALAR, SEED, Learner
+from model_export.losses import Labels
 from model_export.progress import Progress, silent
-from model_export.server_part import CLIENT_LEARNING_RATE, SERVER_LEARNING_RATE, server_signatures
+from model_export.server_part import CLIENT_LEARNING_RATE, SERVER_LEARNING_RATE, ServerPart
 from model_export.signatures import conventional
 from model_export.verify import verify_plan
-from model_export.works import LEARNING_RATE, WEIGHT, make_client_part
+from model_export.works import PROXIMAL, STATISTICS_WEIGHT, WEIGHT, ClientPart, make_client_part
 from plans import contract
 from plans.bundle import Plan
 from plans.manifest import (
@@ -34,6 +36,7 @@ from wire.tensors import Array, TensorSpec
 
 _SCALAR_PORT = Port(TensorSpec("float32", ()), bound=SCALAR)
 _DELTA = "delta"
+_STATISTICS = "statistics"
 
 
 def learning_plan(
@@ -44,8 +47,9 @@ def learning_plan(
     optimizer: Any = None,
     batch_size: int,
     epochs: int = 1,
-    metrics: Sequence[str] = ("accuracy",),
+    metrics: Sequence[Any] = ("accuracy",),
     server_learning_rate: float = 1.0,
+    proximal: float | None = None,
     collection: str = "default",
     order: Order = Order.SHUFFLED,
     progress: Progress = silent,
@@ -57,40 +61,46 @@ def learning_plan(
             becomes the state tensor `client_learning_rate`, which a later checkpoint may change.
         epochs: how often a client goes through its examples in one round.
         server_learning_rate: 1 for federated averaging; see `model_export.server_part`.
+        proximal: FedProx's μ, the state tensor `proximal`; None for no such term. See `model_export.works`.
         collection: the collection of a device's examples, whose fields are `x` and `y`.
         order: of the examples in training; an evaluation takes them as they are stored.
 
     Raises:
         ExportError: one of its kinds; nothing is exported in part.
     """
+    _check_settings(epochs, server_learning_rate, proximal)
+    learner = learner_of(model, loss, optimizer, batch_size, metrics)
+    part = make_client_part(learner, proximal=proximal is not None)
+    server_part = ServerPart(specs(learner.parameters), specs(learner.statistics), proximal is not None)
+    client = convert((*conventional(learner), *part.signatures()), part.variables, learner.model.layers, progress)
+    server = convert(server_part.signatures(), (), (), progress)
+    rates = {CLIENT_LEARNING_RATE: learner.objective.learning_rate, SERVER_LEARNING_RATE: server_learning_rate}
+    rates |= {} if proximal is None else {PROXIMAL: proximal}
+    progress("verify")
+    verify_plan(client, server, learner, rates)
+    works = {
+        "evaluate": _evaluate_work(learner, Selector(collection, {"x": "x", "y": "y"}, batch_size)),
+        "train": _train_work(part, Selector(collection, {"x": "x", "y": "y"}, batch_size, epochs, order)),
+    }
+    plan = Plan(_manifest(name, learner, rates, works), client, server, _initial(learner, rates))
+    contract.check(plan)
+    return plan
+
+
+def _check_settings(epochs: int, server_learning_rate: float, proximal: float | None) -> None:
     if not np.isfinite(server_learning_rate) or type(epochs) is not int or epochs < 1:
         raise SettingsError(
             f"epochs must be an integer of at least 1 and server_learning_rate finite, found {epochs!r} and "
             f"{server_learning_rate!r}"
         )
-    learner = learner_of(model, loss, optimizer, batch_size, metrics)
-    part = make_client_part(learner)
-    client = convert((*conventional(learner), *part.signatures()), part.variables, learner.model.layers, progress)
-    server = convert(server_signatures(learner.parameter_specs), (), (), progress)
-    progress("verify")
-    verify_plan(client, server, learner, server_learning_rate)
-    works = {
-        "evaluate": _evaluate_work(learner, Selector(collection, {"x": "x", "y": "y"}, batch_size)),
-        "train": _train_work(learner, Selector(collection, {"x": "x", "y": "y"}, batch_size, epochs, order)),
-    }
-    plan = Plan(_manifest(name, learner, works), client, server, _initial(learner, server_learning_rate))
-    contract.check(plan)
-    return plan
+    if proximal is not None and not 0 <= proximal < np.inf:
+        raise SettingsError(f"proximal must be a finite number of at least 0, found {proximal!r}")
 
 
-def _manifest(name: str, learner: Learner, works: Mapping[str, Work]) -> Manifest:
-    state = {
-        parameter.name: StateTensor(Port(parameter.spec), Group.PARAMETERS, parameter.path)
-        for parameter in learner.model.parameters
-    }
-    state |= {
-        rate: StateTensor(_SCALAR_PORT, Group.HYPERPARAMETERS) for rate in (CLIENT_LEARNING_RATE, SERVER_LEARNING_RATE)
-    }
+def _manifest(name: str, learner: Learner, rates: Mapping[str, float], works: Mapping[str, Work]) -> Manifest:
+    groups = ((Group.PARAMETERS, learner.parameters), (Group.STATISTICS, learner.statistics))
+    state = {one.name: StateTensor(Port(one.spec), group, one.path) for group, held in groups for one in held}
+    state |= {rate: StateTensor(_SCALAR_PORT, Group.HYPERPARAMETERS) for rate in rates}
     return Manifest(
         format_version=FORMAT_VERSION,
         name=name,
@@ -109,22 +119,29 @@ def _type(state: Mapping[str, StateTensor], work: Work) -> str:
     return f"(<{server}>@SERVER,{{<{example}>*}}@CLIENTS -> <{server}>@SERVER)"
 
 
-def _train_work(learner: Learner, selector: Selector) -> Work:
-    parameters = _parameter_ports(learner)
+def _train_work(part: ClientPart, selector: Selector) -> Work:
+    learner = part.learner
+    parameters, statistics = _ports(learner.parameters), _ports(learner.statistics)
+    entries = [Aggregation(_DELTA, Kind.MEAN, tuple(parameters), WEIGHT)]
+    weights = {WEIGHT: _SCALAR_PORT}
+    if statistics:
+        entries.append(Aggregation(_STATISTICS, Kind.MEAN, tuple(statistics), STATISTICS_WEIGHT))
+        weights[STATISTICS_WEIGHT] = _SCALAR_PORT
     return Work(
         role=Role.TRAIN,
         begin="train_begin",
         step="train_step",
         finish="train_finish",
-        broadcast=parameters | {LEARNING_RATE: _SCALAR_PORT},
+        broadcast=parameters | statistics | dict.fromkeys(part.rates, _SCALAR_PORT),
         inputs=_example_ports(learner),
         example_weight="weight",
         selectors=(selector,),
         metrics=_metric_ports(learner),
         prepare="train_prepare",
-        update=parameters | {WEIGHT: _SCALAR_PORT},
+        update=parameters | statistics | weights,
         update_state="train_update",
-        aggregation=(Aggregation(_DELTA, Kind.MEAN, tuple(parameters), WEIGHT),),
+        aggregation=tuple(entries),
+        seed=None if learner.seed is None else SEED,
     )
 
 
@@ -134,7 +151,7 @@ def _evaluate_work(learner: Learner, selector: Selector) -> Work:
         begin="evaluate_begin",
         step="evaluate_step",
         finish="evaluate_finish",
-        broadcast=_parameter_ports(learner),
+        broadcast=_ports(learner.exchanged),
         inputs=_example_ports(learner),
         example_weight="weight",
         selectors=(selector,),
@@ -143,19 +160,22 @@ def _evaluate_work(learner: Learner, selector: Selector) -> Work:
     )
 
 
-def _parameter_ports(learner: Learner) -> dict[str, Port]:
-    return {name: Port(spec) for name, spec in learner.parameter_specs.items()}
+def _ports(variables: Sequence[FileVariable]) -> dict[str, Port]:
+    return {one.name: Port(one.spec) for one in variables}
 
 
 def _example_ports(learner: Learner) -> dict[str, Port]:
-    return {"x": Port(learner.model.example), "y": Port(TensorSpec("int32", ()))}
+    label = Port(learner.objective.label)
+    if learner.objective.labels is Labels.CLASSES:
+        # Any other number would have the loss 0 and teach nothing, without a word.
+        label = Port(learner.objective.label, smallest=0, largest=learner.model.output.shape[-1] - 1)
+    return {"x": Port(learner.model.example), "y": label}
 
 
 def _metric_ports(learner: Learner) -> dict[str, Port]:
     return {f"{name}_{part}": _SCALAR_PORT for name in learner.objective.measured for part in ("sum", "count")}
 
 
-def _initial(learner: Learner, server_learning_rate: float) -> dict[str, Array]:
-    rates = {CLIENT_LEARNING_RATE: learner.objective.learning_rate, SERVER_LEARNING_RATE: server_learning_rate}
-    parameters = {parameter.name: parameter.value for parameter in learner.model.parameters}
-    return parameters | {name: np.array(rate, np.float32) for name, rate in rates.items()}
+def _initial(learner: Learner, rates: Mapping[str, float]) -> dict[str, Array]:
+    exchanged = {one.name: one.bound_initial for one in learner.exchanged}
+    return exchanged | {name: np.array(rate, np.float32) for name, rate in rates.items()}

@@ -20,22 +20,28 @@ def plan_of_file(path: Path, settings: Settings, progress: Progress) -> Plan:
     except ModuleNotFoundError as error:
         raise MissingTensorFlowError(str(error.name)) from None
     progress("load")
-    model = _load(path)
+    model = load(path)
     return learning_plan(
         model,
         name=settings.name or path.stem,
         loss=settings.loss,
-        optimizer=_optimizer(model, settings),
+        optimizer=optimizer_of(model, settings),
         batch_size=settings.batch_size,
         epochs=settings.epochs,
         metrics=settings.metrics,
         server_learning_rate=settings.server_learning_rate,
+        proximal=settings.proximal,
         collection=settings.collection,
         progress=progress,
     )
 
 
-def _load(path: Path) -> Any:
+def load(path: Path) -> Any:
+    """The model of a `.keras` file, which must not bring code of its own.
+
+    Raises:
+        ModelFileError: no such file, not a Keras model, or not a safe one.
+    """
     import keras
 
     try:
@@ -45,12 +51,12 @@ def _load(path: Path) -> Any:
         raise ModelFileError(f"{path} is not a Keras model that can be loaded safely: {reason}") from error
 
 
-def _optimizer(model: Any, settings: Settings) -> Any:
-    """The named optimizer with the set rate, else the compiled one, else plain SGD."""
-    if settings.optimizer is not None and settings.optimizer.lower() != "sgd":
-        return settings.optimizer  # refused by name where objectives are resolved
-    if settings.learning_rate is not None:
-        return settings.learning_rate
-    if settings.optimizer is None and getattr(model, "optimizer", None) is not None:
-        return model.optimizer
-    return DEFAULT_LEARNING_RATE
+def optimizer_of(model: Any, settings: Settings) -> Any:
+    """The named optimizer, else the compiled one, else SGD; at the set learning rate if there is one."""
+    from model_export.optimizer import with_rate
+
+    compiled = getattr(model, "optimizer", None)
+    chosen = settings.optimizer or compiled
+    if chosen is None or (settings.optimizer == "sgd" and settings.learning_rate is None):
+        return DEFAULT_LEARNING_RATE if settings.learning_rate is None else settings.learning_rate
+    return chosen if settings.learning_rate is None else with_rate(chosen, settings.learning_rate)

@@ -20,8 +20,9 @@ class Settings:
     Attributes:
         name: the plan's name; None for the model file's.
         loss: a name; None for the loss the model was compiled with.
-        optimizer: only "sgd"; None for the model's own, or SGD where it is not compiled.
-        learning_rate: SGD's; None for the compiled optimizer's, or 0.05 where there is none.
+        optimizer: a name, as "adam"; None for the model's own, or SGD where it is not compiled.
+        learning_rate: None for the optimizer's own, and 0.05 for an SGD that is only named or not even that.
+        proximal: FedProx's μ; None for no proximal term.
     """
 
     name: str | None = None
@@ -32,6 +33,7 @@ class Settings:
     epochs: int = 1
     metrics: tuple[str, ...] = ("accuracy",)
     server_learning_rate: float = 1.0
+    proximal: float | None = None
     collection: str = "default"
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from model_export.errors import LoweringError
 from model_export.lowering.emit import emit
-from model_export.lowering.support import check_ops, unsupported
+from model_export.lowering.support import unsupported
 from wire.tensors import TensorSpec
 
 
@@ -56,7 +56,6 @@ def lower(traced: Traced, layers: Collection[str]) -> Any:
     Raises:
         UnsupportedOpError: an op has no builtin form; `layers` are the names of the layers it may belong to.
     """
-    check_ops(traced.graph, list(traced.outputs.values()), layers)
 
     def body(**arguments: Any) -> Mapping[str, Any]:
         environment = {inside.ref(): outside for outside, inside in traced.graph.captures}

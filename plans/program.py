@@ -3,89 +3,54 @@
 The runtimes trust their caller: on tflite-runtime 2.14 an input of the wrong shape makes the *next* valid call crash
 the process, and a rank-0 input does so on ARM. So nothing reaches them before names, shapes and dtypes are checked
 here. Variables live as long as the `Program`; one thread at a time may call it.
+
+The runtimes hand what they can to XNNPACK, their *delegate*, and fail where it refuses what it first accepted (a SUM of
+rank 7 on LiteRT). Every signature is therefore prepared before the first one runs, while there are no variables to
+lose, and a file that the delegate refuses runs without it.
 """
 
-import importlib
-import importlib.metadata
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from plans.errors import ProgramError
 from plans.manifest import Port
+from plans.runtime import installed_runtime
 from wire.tensors import Array, Specs, Tensors, TensorSpec
 
-# In the order of preference: the current runtime, the one it replaced, and the one inside TensorFlow.
-_RUNTIMES = (
-    ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite", "tensorflow"),
-)
-
-
-@dataclass(frozen=True)
-class InterpreterRuntime:
-    """An installed runtime: the distribution's name and version, and its `Interpreter` class."""
-
-    name: str
-    version: str
-    interpreter: Any
-
-
-@cache
-def installed_runtime() -> InterpreterRuntime:
-    """The runtime that programs run on.
-
-    Raises:
-        ProgramError: none is installed.
-    """
-    for module, distribution in _RUNTIMES:
-        try:
-            interpreter = importlib.import_module(module).Interpreter
-        except ImportError:
-            continue
-        return InterpreterRuntime(distribution, _version(distribution), interpreter)
-    raise ProgramError(
-        "no TFLite runtime is installed: pip install 'fedelta[device]', or 'fedelta[device-tflite-runtime]' where "
-        "ai-edge-litert has no wheel"
-    )
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+_log = logging.getLogger(__name__)
 
 
 class Program:
     """The signatures of one TFLite file, with the variables they share.
 
+    Args:
+        delegate: whether XNNPACK computes what it can. None for yes, unless it refuses the file: that is logged, for
+            matrix products are then up to forty times slower on LiteRT.
+        threads: how many one call may use; tflite-runtime always takes one.
+
     Example:
         >>> Program(exported.tflite).call("infer", x=images)["output"]
 
     Raises:
-        ProgramError: no runtime is installed, or the bytes are not a TFLite file.
+        ProgramError: no runtime is installed, the bytes are not a TFLite file, or an input has rank 0.
     """
 
-    def __init__(self, tflite: bytes) -> None:
-        runtime = installed_runtime()
-        try:
-            # One thread: more never helped tflite-runtime 2.14, and a device has other things to do.
-            self._interpreter = runtime.interpreter(model_content=tflite, num_threads=1)
-            self._names: dict[str, Any] = self._interpreter.get_signature_list()
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise ProgramError(f"{runtime.name} cannot load the program of {len(tflite)} bytes: {error}") from error
-        self._runners: dict[str, Any] = {}
-        self._inputs: dict[str, dict[str, TensorSpec]] = {}
+    def __init__(self, tflite: bytes, *, delegate: bool | None = None, threads: int = 1) -> None:
+        self._tflite = tflite
+        self._delegate = delegate
+        self._threads = threads
+        self._is_prepared = False
+        self._open(delegate=delegate is not False)
+        self._inputs = {name: _specs(runner.get_input_details) for name, runner in self._runners.items()}
+        self._refuse_scalars()
 
     @property
     def signatures(self) -> tuple[str, ...]:
         """The names of the signatures, sorted."""
-        return tuple(sorted(self._names))
+        return tuple(sorted(self._runners))
 
     def inputs(self, signature: str) -> Specs:
         """What a signature takes, by name, as the runtime sees it."""
@@ -94,7 +59,7 @@ class Program:
 
     def outputs(self, signature: str) -> Specs:
         """What a signature gives, by name, as the runtime sees it."""
-        return _specs(self._runner(signature).get_output_details())
+        return _specs(self._runner(signature).get_output_details)
 
     def call(self, signature: str, /, **arrays: Array) -> dict[str, Array]:
         """Run a signature once, on exactly the arrays it takes, and return copies of what it gives.
@@ -104,15 +69,16 @@ class Program:
         Raises:
             ProgramError: no such signature, another set of names, a wrong shape or dtype, or a fault of the runtime.
         """
-        runner = self._runner(signature)
+        self._runner(signature)
         expected = self._inputs[signature]
         if arrays.keys() != expected.keys():
             raise ProgramError(
                 f"{signature} takes {', '.join(expected)}; it was given {', '.join(arrays) or 'nothing'}"
             )
         checked = {name: _fit(signature, name, arrays[name], spec) for name, spec in expected.items()}
+        self._prepare()
         try:
-            outputs = runner(**checked)
+            outputs = self._runners[signature](**checked)
         except (RuntimeError, ValueError) as error:
             raise ProgramError(f"{signature} failed: {error}") from error
         return {name: np.array(value) for name, value in outputs.items()}
@@ -121,17 +87,54 @@ class Program:
         """`call`, on logical tensors that go in through their ports. What comes out is still as the runtime has it."""
         return self.call(signature, **{name: bind(ports[name], tensors[name]) for name in ports})
 
+    def _open(self, *, delegate: bool) -> None:
+        runtime = installed_runtime()
+        try:
+            interpreter = runtime.open(self._tflite, threads=self._threads, delegate=delegate)
+            names = interpreter.get_signature_list()
+            self._runners: dict[str, Any] = {name: interpreter.get_signature_runner(name) for name in names}
+        except (RuntimeError, ValueError, TypeError) as error:
+            size_bytes = len(self._tflite)
+            raise ProgramError(f"{runtime.name} cannot load the program of {size_bytes} bytes: {error}") from error
+
+    def _refuse_scalars(self) -> None:
+        for signature, specs in self._inputs.items():
+            if scalars := [name for name, spec in specs.items() if not spec.shape]:
+                raise ProgramError(
+                    f"{signature} takes {', '.join(scalars)} of rank 0, which crashes the runtimes of ARM devices; "
+                    "export the program with the shape [1]"
+                )
+
+    def _prepare(self) -> None:
+        """Allocate every signature, once; without the delegate where it refuses one."""
+        if self._is_prepared:
+            return
+        try:
+            _allocate(self._runners)
+        except RuntimeError as error:
+            if self._delegate is not None or not _is_of_the_delegate(error):
+                raise ProgramError(f"the runtime cannot prepare the program: {error}") from error
+            _log.warning("the program runs without XNNPACK, which is far slower: %s", error)
+            self._delegate = False
+            self._open(delegate=False)
+            self._prepare()
+        self._is_prepared = True
+
     def _runner(self, signature: str) -> Any:
-        if signature not in self._names:
-            raise ProgramError(f"the program has no signature {signature!r}; it has {', '.join(self.signatures)}")
         if signature not in self._runners:
-            try:
-                runner = self._interpreter.get_signature_runner(signature)
-            except (RuntimeError, ValueError) as error:
-                raise ProgramError(f"the runtime cannot prepare {signature}: {error}") from error
-            self._inputs[signature] = _specs(runner.get_input_details())
-            self._runners[signature] = runner
+            raise ProgramError(f"the program has no signature {signature!r}; it has {', '.join(self.signatures)}")
         return self._runners[signature]
+
+
+def _allocate(runners: Mapping[str, Any]) -> None:
+    """What the first call of each runner would do first. The runtimes have no public name for it."""
+    for runner in runners.values():
+        runner._interpreter_wrapper.AllocateTensors(runner._subgraph_index)
+
+
+def _is_of_the_delegate(error: RuntimeError) -> bool:
+    message = str(error)
+    return "failed to delegate" in message or ("Delegate" in message and "failed to prepare" in message)
 
 
 def bind(port: Port, tensor: Array) -> Array:
@@ -172,13 +175,13 @@ def _is_float(tensor: Array) -> bool:
     return tensor.dtype.kind == "f"
 
 
-def _specs(details: Mapping[str, Mapping[str, Any]]) -> dict[str, TensorSpec]:
+def _specs(details: Callable[[], Mapping[str, Mapping[str, Any]]]) -> dict[str, TensorSpec]:
     try:
         return {
             name: TensorSpec(np.dtype(detail["dtype"]).name, tuple(int(size) for size in detail["shape"]))
-            for name, detail in details.items()
+            for name, detail in details().items()
         }
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last two, and texts that are none, in a damaged file
         raise ProgramError(f"a signature has a tensor that is none of a plan's: {error}") from None
 
 

@@ -36,7 +36,7 @@ def test_every_command_and_option_of_fedelta_device_is_described() -> None:
 
 
 def test_the_relative_links_of_the_documents_lead_somewhere() -> None:
-    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs").rglob("*.md")]
     broken = [
         f"{document.name}: {target}"
         for document in documents

@@ -6,9 +6,10 @@ output, each flattened to a matrix:
     Y = Σ_i P_i W_i        dW_i = P_iᵀ G        dX = the same sum over the patches of the spread G and the turned W
 
 P is built once and shared by the forward product and dW; row by row it needs kernel-height times less memory than the
-full im2col matrix. Source: Chellapilla, Puri and Simard, "High performance convolutional neural networks for document
-processing" (2006), for im2col; the choice of rows is measured (2.3 times faster than CONV_2D with a variable filter and
-TRANSPOSE_CONV, on LiteRT).
+full im2col matrix. A convolution in groups is one convolution a group; Conv2DTranspose is the second gradient. Source:
+Chellapilla, Puri and Simard, "High performance convolutional neural networks for document processing" (2006), for
+im2col; the choice of rows is measured (2.3 times faster than CONV_2D with a variable filter and TRANSPOSE_CONV, on
+LiteRT).
 """
 
 import functools
@@ -20,9 +21,10 @@ import numpy as np
 import tensorflow as tf
 
 from model_export.errors import LoweringError
+from model_export.lowering.folding import sizes_of
 from model_export.lowering.linear import matmul
 from model_export.lowering.scope import Scope
-from model_export.lowering.windows import Axis, axes_of, cut, pad_image, spread
+from model_export.lowering.windows import Axes, Axis, axes_of, cut, pad_image, spread
 
 # Up to this many taps x channels, a convolution with a constant identity filter cuts patches faster than slices do.
 _IDENTITY_TAPS = 64
@@ -69,29 +71,20 @@ def _convolve(patches: Sequence[Any], kernel: Any) -> Any:
     return functools.reduce(operator.add, products)
 
 
-def _axes(op: Any, image: Sequence[int], kernel: Sequence[int]) -> tuple[Axis, Axis]:
-    if op.get_attr("data_format") != b"NHWC":
-        raise LoweringError("has its channels first; only channels_last has a lowering")
-    if image[3] != kernel[2]:
-        raise LoweringError("convolves in groups, which has no lowering")
-    return axes_of(op, image, kernel, op.get_attr("dilations"))
-
-
-def _conv2d(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
-    x, kernel = inputs
+def convolve(x: Any, kernel: Any, axes: Axes, scope: Scope) -> Any:
+    """Y, the convolution of images [b,h,w,c] with a kernel [rows,columns,c,out]."""
     taps_y, taps_x, channels, out = kernel.shape
-    rows, columns = _axes(op, x.shape, kernel.shape)
-    y = _convolve(_patches(x, rows, columns, scope), tf.reshape(kernel, [taps_y * taps_x * channels, out]))
-    return [tf.reshape(y, [x.shape[0], rows.places, columns.places, out])]
+    y = _convolve(_patches(x, *axes, scope), tf.reshape(kernel, [taps_y * taps_x * channels, out]))
+    return tf.reshape(y, [x.shape[0], axes[0].places, axes[1].places, out])
 
 
-def _filter_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
-    x, _, gradient = inputs
-    kernel = op.outputs[0].shape
-    out = kernel[3]
+def filter_gradient(x: Any, gradient: Any, axes: Axes, scope: Scope) -> Any:
+    """dW, the gradient of the kernel that was convolved with the images x."""
+    channels, out = x.shape[3], gradient.shape[3]
     g = tf.reshape(gradient, [-1, out])
-    pieces = [_transposed_product(patch, g) for patch in _patches(x, *_axes(op, x.shape, kernel), scope)]
-    return [tf.reshape(tf.concat(pieces, 0) if len(pieces) > 1 else pieces[0], kernel)]
+    pieces = [_transposed_product(patch, g) for patch in _patches(x, *axes, scope)]
+    matrix = tf.concat(pieces, 0) if len(pieces) > 1 else pieces[0]
+    return tf.reshape(matrix, [axes[0].taps, axes[1].taps, channels, out])
 
 
 def _transposed_product(patch: Any, g: Any) -> Any:
@@ -101,23 +94,29 @@ def _transposed_product(patch: Any, g: Any) -> Any:
     return matmul(patch, g, transpose_a=True)
 
 
-def _input_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
-    _, kernel, gradient = inputs
-    image = op.outputs[0].shape
-    rows, columns = _axes(op, image, kernel.shape)
+def input_gradient(gradient: Any, kernel: Any, axes: Axes, scope: Scope) -> Any:
+    """dX, the gradient of the images that were convolved with the kernel."""
+    rows, columns = axes
     taps_y, taps_x, channels, out = kernel.shape
-    g = spread(gradient, rows.stride, columns.stride)
-    back_rows, back_columns = _backward(rows, g.shape[1]), _backward(columns, g.shape[2])
-    g = pad_image(g, (back_rows.before, back_rows.after), (back_columns.before, back_columns.after))
-    patches = _patches(g, _unpadded(back_rows), _unpadded(back_columns), scope)
+    g, (back_rows, back_columns) = scope.once(("spread", gradient.ref(), axes), lambda: spread_for(gradient, axes))
     # Turned by 180 degrees with one reversed axis: tflite-runtime 2.14 reverses only one of several, silently.
     turned = tf.transpose(tf.reverse(tf.reshape(kernel, [taps_y * taps_x, channels, out]), [0]), [0, 2, 1])
-    dx = _convolve(patches, tf.reshape(turned, [taps_y * taps_x * out, channels]))
-    return [tf.reshape(dx, image)]
+    dx = _convolve(_patches(g, back_rows, back_columns, scope), tf.reshape(turned, [taps_y * taps_x * out, channels]))
+    return tf.reshape(dx, [gradient.shape[0], rows.size, columns.size, channels])
+
+
+def spread_for(gradient: Any, axes: Axes) -> tuple[Any, Axes]:
+    """The spread and padded gradient, and the axes along which a turned filter slides over it.
+
+    The filter has a place for every input.
+    """
+    g = spread(gradient, axes[0].stride, axes[1].stride)
+    rows, columns = (_backward(axis, size) for axis, size in zip(axes, g.shape[1:3], strict=True))
+    g = pad_image(g, (rows.before, rows.after), (columns.before, columns.after))
+    return g, (_unpadded(rows), _unpadded(columns))
 
 
 def _backward(axis: Axis, spread_size: int) -> Axis:
-    """The axis along which a turned filter slides over the spread gradient, so that it has a place for every input."""
     before = axis.extent - 1 - axis.before
     after = axis.size + axis.extent - 1 - before - spread_size
     return Axis(spread_size, axis.taps, dilation=axis.dilation, before=before, after=after)
@@ -125,6 +124,48 @@ def _backward(axis: Axis, spread_size: int) -> Axis:
 
 def _unpadded(axis: Axis) -> Axis:
     return Axis(axis.padded, axis.taps, axis.stride, axis.dilation)
+
+
+def _axes(op: Any, image: Sequence[int], kernel: Sequence[int]) -> Axes:
+    if op.get_attr("data_format") != b"NHWC":
+        raise LoweringError("has its channels first; only channels_last has a lowering")
+    return axes_of(op, image, kernel, op.get_attr("dilations"))
+
+
+def split_groups(x: Any, groups: int, scope: Scope) -> list[Any]:
+    """The groups that the last axis of a tensor holds, cut once."""
+    if groups == 1:
+        return [x]
+    parts: list[Any] = scope.once(("groups", x.ref(), groups), lambda: tf.split(x, groups, -1))
+    return parts
+
+
+def join_groups(parts: Sequence[Any]) -> list[Any]:
+    """The groups along the last axis again."""
+    return [tf.concat(parts, -1) if len(parts) > 1 else parts[0]]
+
+
+def _conv2d(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    x, kernel = inputs
+    axes = _axes(op, x.shape, kernel.shape)
+    images, kernels = (split_groups(whole, x.shape[3] // kernel.shape[2], scope) for whole in (x, kernel))
+    return join_groups([convolve(image, piece, axes, scope) for image, piece in zip(images, kernels, strict=True)])
+
+
+def _filter_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    x, sizes, gradient = inputs
+    kernel = sizes_of(sizes)
+    axes = _axes(op, x.shape, kernel)
+    images, gradients = (split_groups(whole, x.shape[3] // kernel[2], scope) for whole in (x, gradient))
+    return join_groups([filter_gradient(image, g, axes, scope) for image, g in zip(images, gradients, strict=True)])
+
+
+def _input_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    sizes, kernel, gradient = inputs
+    image = sizes_of(sizes)
+    axes = _axes(op, image, kernel.shape)
+    kernels, gradients = (split_groups(whole, image[3] // kernel.shape[2], scope) for whole in (kernel, gradient))
+    return join_groups([input_gradient(g, piece, axes, scope) for piece, g in zip(kernels, gradients, strict=True)])
 
 
 LOWERINGS = {

@@ -1,4 +1,7 @@
-"""Builds a traced function anew, op by op: lowered where the registry has a lowering, copied where not.
+"""Builds a traced function anew, op by op: folded, lowered where the registry has a lowering, or copied.
+
+What can be neither is refused here, where it is known what an op takes: a loop that is unrolled, or a branch that is
+never taken, is not held against the model.
 
 Rules found the hard way: creation order is not topological once gradients were added, so the ops are sorted; what an op
 does to a variable counts, so stateful ops are kept whether or not an output needs them; static shapes of the traced
@@ -8,13 +11,18 @@ graph are carried over.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from model_export.errors import LoweringError
+from model_export.lowering.control_flow import FLOWS
+from model_export.lowering.folding import fold
 from model_export.lowering.graphs import called_graph, copy_op
+from model_export.lowering.lists import ON_LISTS, TensorList
 from model_export.lowering.registry import lowering_of
 from model_export.lowering.scope import Scope
+from model_export.lowering.support import refusal
 
-CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-SOURCES = frozenset({"Placeholder"})
+_SOURCES = frozenset({"Placeholder"})
 _HARMLESS = frozenset({"Placeholder", "ReadVariableOp"})
 
 
@@ -30,22 +38,20 @@ def emit(graph: Any, environment: Mapping[Any, Any], outputs: Sequence[Any]) -> 
         The tensors of the current graph that stand for `outputs`.
 
     Raises:
-        LoweringError: a lowering does not cover its op.
+        LoweringError: an op has neither a lowering nor a builtin form, or its lowering does not cover it.
     """
-    return _emit_body(graph, dict(environment), outputs, Scope())
+    return _emit_body(_needed_ops(graph, outputs), dict(environment), outputs, Scope())
 
 
-def needed_ops(graph: Any, outputs: Sequence[Any]) -> list[Any]:
+def _needed_ops(graph: Any, outputs: Sequence[Any]) -> list[Any]:
     """The ops that outputs and side effects of a graph need, each after everything it depends on."""
     roots = [output.op for output in outputs]
     roots += [op for op in graph.get_operations() if op.op_def.is_stateful and op.type not in _HARMLESS]
-    return _sorted_topologically(roots)
+    return [op for op in _sorted_topologically(roots) if op.type not in _SOURCES]
 
 
-def _emit_body(graph: Any, environment: dict[Any, Any], outputs: Sequence[Any], scope: Scope) -> list[Any]:
-    for op in needed_ops(graph, outputs):
-        if op.type in SOURCES:
-            continue
+def _emit_body(ops: Sequence[Any], environment: dict[Any, Any], outputs: Sequence[Any], scope: Scope) -> list[Any]:
+    for op in ops:
         try:
             made = _emit_op(op, [environment[value.ref()] for value in op.inputs], scope)
         except LoweringError as error:
@@ -56,14 +62,36 @@ def _emit_body(graph: Any, environment: dict[Any, Any], outputs: Sequence[Any], 
 
 
 def _emit_op(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
-    lower = lowering_of(op.type)
-    if lower is not None:
-        return lower(op, inputs, scope)
-    if op.type in CALLS:
-        body = called_graph(op)
-        environment = {placeholder.ref(): value for placeholder, value in zip(body.inputs, inputs, strict=True)}
-        return _emit_body(body, environment, body.outputs, scope)
+    if (values := fold(op, inputs, scope)) is not None:
+        return values
+    takes_lists = any(isinstance(value, TensorList) for value in inputs)
+    lower = (ON_LISTS.get(op.type) if takes_lists else None) or lowering_of(op.type)
+    if lower is not None and (made := lower(op, inputs, scope)) is not None:
+        return made
+    if (flow := FLOWS.get(op.type)) is not None:
+        return flow(op, inputs, lambda name, arguments: _emit_function(op, name, arguments, scope))
+    if (reason := refusal(op, inputs, scope)) is not None:
+        raise LoweringError(reason)
     return copy_op(op, inputs)
+
+
+def _emit_function(op: Any, name: str, inputs: Sequence[Any], scope: Scope) -> list[Any]:
+    """Emit a function that an op names. It always runs, so it shares the scope; a loop's body is read only once."""
+    shapes = [_shape_of(value) for value in inputs]
+    key = ("function", op, name, tuple(map(str, shapes)))
+    body, ops = scope.once(key, lambda: _read_function(op, name, shapes))
+    environment = {placeholder.ref(): value for placeholder, value in zip(body.inputs, inputs, strict=True)}
+    return _emit_body(ops, environment, body.outputs, scope)
+
+
+def _read_function(op: Any, name: str, shapes: Sequence[Any]) -> tuple[Any, list[Any]]:
+    body = called_graph(op, name, shapes)
+    return body, _needed_ops(body, body.outputs)
+
+
+def _shape_of(value: Any) -> Any:
+    """The shape of an emitted value; lists and optionals are scalars to a graph."""
+    return value.shape if isinstance(value, tf.Tensor) else tf.TensorShape([])
 
 
 def _sorted_topologically(roots: Sequence[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context, execute
 from tensorflow.python.framework import function_def_to_graph
 
 
@@ -24,16 +25,38 @@ def copy_op(op: Any, inputs: Sequence[Any]) -> list[Any]:
     return list(created.outputs)
 
 
-def called_graph(op: Any) -> Any:
-    """The body of the function that a call op names, as a graph whose inputs have the shapes they are called with."""
-    name = op.get_attr("f").name
+def evaluate_op(op: Any, values: Sequence[Any]) -> list[Any]:
+    """What an op computes from these numpy arrays."""
+    attributes: list[Any] = []
+    for name in op.node_def.attr:
+        if not name.startswith("_"):
+            attributes += [name, _plain(op.get_attr(name))]
+    with tf.init_scope():
+        tensors = [tf.constant(value, source.dtype) for value, source in zip(values, op.inputs, strict=True)]
+        results = execute.execute(op.type, len(op.outputs), tensors, tuple(attributes), context.context())
+        return [result.numpy() for result in results]
+
+
+def _plain(attribute: Any) -> Any:
+    if isinstance(attribute, list):
+        return [_plain(one) for one in attribute]
+    return attribute.as_datatype_enum if isinstance(attribute, tf.DType) else attribute
+
+
+def variable_spec(handle: Any) -> tuple[list[int], Any]:
+    """The shape and dtype of the variable behind a handle."""
+    (held,) = handle._handle_data.shape_and_type
+    return tf.TensorShape(held.shape).as_list(), tf.as_dtype(held.dtype)
+
+
+def called_graph(op: Any, name: str, shapes: Sequence[Any]) -> Any:
+    """The body of a function that an op names, as a graph whose inputs have these shapes."""
     graph = op.graph
     function = graph._get_function(name)
     while function is None and getattr(graph, "outer_graph", None) is not None:
         graph = graph.outer_graph
         function = graph._get_function(name)
-    shapes = [value.shape for value in op.inputs]
     with op.graph.as_default():
         return function_def_to_graph.function_def_to_graph(
-            function.cached_definition, input_shapes=shapes, include_library_functions=True
+            function.cached_definition, input_shapes=list(shapes), include_library_functions=True
         )

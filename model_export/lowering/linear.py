@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from model_export.lowering.axes import along
 from model_export.lowering.graphs import copy_op
 from model_export.lowering.scope import Scope
 
@@ -20,6 +21,18 @@ def matmul(a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = Fal
     stacked_a, stacked_b = tf.reshape(a, [1, *a.shape]), tf.reshape(b, [1, *b.shape])
     product = tf.raw_ops.BatchMatMulV2(x=stacked_a, y=stacked_b, adj_x=transpose_a, adj_y=transpose_b)
     return tf.reshape(product, product.shape[1:])
+
+
+def multiply_axis(matrix: Any, x: Any, axis: int) -> Any:
+    """The product of a constant matrix [new size, size] with every vector along an axis."""
+
+    def product(flat: Any) -> Any:
+        before, size, after = flat.shape
+        rows = tf.reshape(tf.transpose(flat, [0, 2, 1]), [before * after, size])
+        made = tf.reshape(matmul(rows, tf.constant(matrix), transpose_b=True), [before, after, len(matrix)])
+        return tf.transpose(made, [0, 2, 1])
+
+    return along(x, axis, product)
 
 
 def _matmul(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:

@@ -18,10 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from model_export.errors import LoweringError
+from model_export.lowering.folding import sizes_of
 from model_export.lowering.scope import Scope
 from model_export.lowering.windows import Axis, axes_of, cut, pad_image, spread
 
-_LOWEST = -3.4e38  # stands for minus infinity around an image; no activation is that small
+LOWEST = -3.4e38  # stands for minus infinity around an image; no activation is that small
 _UNDILATED = (1, 1, 1, 1)
 
 
@@ -37,11 +38,11 @@ def _max_pool_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence
     rows, columns = _axes(op, x.shape)
     if rows.tiles and columns.tiles and rows.taps == columns.taps:
         return [_tiled_max(x, y, gradient, rows, columns)]
-    padded = pad_image(x, *_margins(rows, columns), value=_LOWEST)
+    padded = pad_image(x, *_margins(rows, columns), value=LOWEST)
     batch, channels = x.shape[0], x.shape[3]
     size, step = [batch, rows.places, columns.places, channels], [1, rows.stride, columns.stride, 1]
     taps = [cut(padded, [0, i, j, 0], size, step) for i in range(rows.taps) for j in range(columns.taps)]
-    shares = _first_maximum(taps, y)
+    shares = first_maximum(taps, y)
     return [_scatter(lambda tap: shares[tap] * gradient, rows, columns)]
 
 
@@ -49,12 +50,12 @@ def _tiled_max(x: Any, y: Any, gradient: Any, rows: Axis, columns: Axis) -> Any:
     taps, (batch, height, width, channels) = rows.taps, x.shape
     used = [batch, rows.places * taps, columns.places * taps, channels]
     blocks = tf.split(tf.nn.space_to_depth(cut(x, [0, 0, 0, 0], used), taps), taps * taps, -1)
-    pieces = [share * gradient for share in _first_maximum(blocks, y)]
+    pieces = [share * gradient for share in first_maximum(blocks, y)]
     dx = tf.nn.depth_to_space(tf.concat(pieces, -1), taps)
     return pad_image(dx, (0, height - used[1]), (0, width - used[2]))
 
 
-def _first_maximum(taps: Sequence[Any], y: Any) -> list[Any]:
+def first_maximum(taps: Sequence[Any], y: Any) -> list[Any]:
     """For every tap 1 where it is the first of its window to equal the maximum y, else 0."""
     shares: list[Any] = []
     free = None
@@ -67,11 +68,11 @@ def _first_maximum(taps: Sequence[Any], y: Any) -> list[Any]:
 
 
 def _average_pool_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
-    gradient = inputs[1]
-    rows, columns = _axes(op, op.outputs[0].shape)
+    sizes, gradient = inputs
+    rows, columns = _axes(op, sizes_of(sizes))
     if rows.tiles and columns.tiles:
         return [_tiled_average(gradient, rows, columns)]
-    counts = np.outer(_inside(rows), _inside(columns))[np.newaxis, :, :, np.newaxis]
+    counts = np.outer(inside(rows), inside(columns))[np.newaxis, :, :, np.newaxis]
     shared = gradient * (1.0 / counts).astype(np.float32)
     return [_scatter(lambda tap: shared, rows, columns)]
 
@@ -87,7 +88,7 @@ def _tiled_average(gradient: Any, rows: Axis, columns: Axis) -> Any:
     return pad_image(dx, (0, rows.size - height), (0, columns.size - width))
 
 
-def _inside(axis: Axis) -> Any:
+def inside(axis: Axis) -> Any:
     """For every place of the window, how many of its positions lie inside the image."""
     first = np.arange(axis.places) * axis.stride - axis.before
     return np.minimum(first + axis.taps, axis.size) - np.maximum(first, 0)

@@ -3,14 +3,64 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from model_export.lowering import activations, convolution, linear, losses, passing, pooling, shapes, state
+from model_export.lowering import (
+    activations,
+    bits,
+    blocks,
+    broadcasting,
+    contraction,
+    control_flow,
+    convolution,
+    convolution3d,
+    depthwise,
+    linear,
+    lists,
+    losses,
+    normalization,
+    passing,
+    pooling,
+    pooling3d,
+    random,
+    reductions,
+    resizing,
+    roots,
+    shapes,
+    slicing,
+    special,
+    state,
+)
 from model_export.lowering.scope import Scope
 
 # (op of the traced graph, its inputs as already emitted, scope) -> its outputs, built in the current graph.
-# One that does not cover a form of its op raises a LoweringError.
-Lowering = Callable[[Any, Sequence[Any], Scope], Sequence[Any]]
+# It gives None for a form of its op that is builtin as it is, and raises a LoweringError for one it does not cover.
+Lowering = Callable[[Any, Sequence[Any], Scope], Sequence[Any] | None]
 
-_FAMILIES = (activations, convolution, linear, losses, passing, pooling, shapes, state)
+_FAMILIES = (
+    activations,
+    bits,
+    blocks,
+    broadcasting,
+    contraction,
+    control_flow,
+    convolution,
+    convolution3d,
+    depthwise,
+    linear,
+    lists,
+    losses,
+    normalization,
+    passing,
+    pooling,
+    pooling3d,
+    random,
+    reductions,
+    roots,
+    resizing,
+    shapes,
+    slicing,
+    special,
+    state,
+)
 _OURS: Mapping[str, Lowering] = {name: lower for family in _FAMILIES for name, lower in family.LOWERINGS.items()}
 _registered: dict[str, Lowering] = {}
 

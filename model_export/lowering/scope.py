@@ -1,13 +1,15 @@
 """What the lowerings of one emitted body share: values worth building once, and what each variable holds by now.
 
-One scope belongs to one body of ops that always run together. The branches and bodies of control flow need their own,
-because a value built in a branch does not exist outside it.
+One scope belongs to one emitted graph, whose ops always run together: calls are inlined, loops unrolled, and
+one side of a branch taken or both computed, so a value that is built exists everywhere after.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import tensorflow as tf
+
+from model_export.lowering.graphs import variable_spec
 
 
 class Scope:
@@ -23,10 +25,11 @@ class Scope:
             self._built[key] = build()
         return self._built[key]
 
-    def read(self, handle: Any, dtype: Any, shape: Sequence[int]) -> Any:
+    def read(self, handle: Any) -> Any:
         """The value that a variable holds at this point of the body, read once between two assignments."""
         key = handle.ref()
         if key not in self._held:
+            shape, dtype = variable_spec(handle)
             value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
             value.set_shape(shape)
             self._held[key] = value

@@ -1,4 +1,4 @@
-"""Finds, before any conversion, the ops that have neither a lowering nor a builtin form.
+"""Says of an op without a lowering whether TFLite has a builtin form for it, and whose op it is.
 
 Most ops of a model are on a list of those that TFLite has. About any other the converter itself is asked, with a
 program of that one op. An op that draws random numbers or has other side effects is refused without asking: the
@@ -7,16 +7,16 @@ converter would fold a stateless generator with a constant key into one fixed no
 
 import re
 import sysconfig
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from model_export.errors import UnsupportedOpError
-from model_export.lowering.emit import CALLS, SOURCES, needed_ops
-from model_export.lowering.graphs import called_graph, copy_op
-from model_export.lowering.registry import lowering_of
+from model_export.lowering.folding import RANDOM, static_value
+from model_export.lowering.graphs import copy_op
+from model_export.lowering.scope import Scope
 
 # Converted by TensorFlow 2.21 and run on tflite-runtime 2.14 and LiteRT 2.3, for the dtypes below.
 _NAMES = (
@@ -30,26 +30,23 @@ _NAMES = (
 )
 _BUILTIN = frozenset(_NAMES.split())
 _DTYPES = frozenset({"bool", "float32", "int32", "int64", "uint8"})
-_RANDOM = re.compile(r"Random|Multinomial|TruncatedNormal|Shuffle|Rng")
 # Where a line of code is not the model's author's: Python's own and installed modules.
 _INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
 _LIBRARIES = (*_INSTALLED, "<")
 _PACKAGE = str(Path(__file__).parents[1])
-_CONTROL_FLOW = frozenset({"Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"})
 
 
-def check_ops(graph: Any, outputs: Sequence[Any], layers: Collection[str]) -> None:
-    """Refuse a traced graph that holds an op without a builtin form.
-
-    Args:
-        layers: the names of the model's layers, to say which one an op belongs to.
-
-    Raises:
-        UnsupportedOpError: for the first such op, in the order of execution.
-    """
-    for op, callers in _ops(graph, outputs, ()):
-        if (reason := _refusal(op)) is not None:
-            raise unsupported((*callers, op), reason, layers)
+def refusal(op: Any, inputs: Sequence[Any], scope: Scope) -> str | None:
+    """Why a device cannot run an op on these inputs as it is, or None if it can."""
+    if RANDOM.search(op.type):
+        return "draws random numbers, which this version does not export"
+    if op.op_def.is_stateful and op.type not in _BUILTIN:
+        return "has side effects, which TFLite cannot express"
+    if op.type in _BUILTIN and all(value.dtype.name in _DTYPES for value in [*op.inputs, *op.outputs]):
+        return None
+    question = (op.type, op.node_def.SerializeToString(deterministic=True), *(str(value.shape) for value in inputs))
+    converts = scope.once(("converts", question), lambda: _converts(op, inputs))
+    return None if converts else "has no form in TFLite's builtin ops"
 
 
 def unsupported(chain: Sequence[Any], reason: str, layers: Collection[str]) -> UnsupportedOpError:
@@ -58,51 +55,28 @@ def unsupported(chain: Sequence[Any], reason: str, layers: Collection[str]) -> U
     return UnsupportedOpError(chain[-1].type, name, _layer_of(name, layers), _source_of(chain), reason)
 
 
-def _ops(graph: Any, outputs: Sequence[Any], callers: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Every op, with the calls that lead to it."""
-    for op in needed_ops(graph, outputs):
-        if op.type in CALLS:
-            body = called_graph(op)
-            yield from _ops(body, body.outputs, (*callers, op))
-        elif op.type not in SOURCES:
-            yield op, callers
-
-
-def _refusal(op: Any) -> str | None:
-    if lowering_of(op.type) is not None:
-        return None
-    if op.type in _CONTROL_FLOW:
-        return "is control flow, which this version does not export"
-    if _RANDOM.search(op.type):
-        return "draws random numbers, which this version does not export"
-    if op.op_def.is_stateful and op.type not in _BUILTIN:
-        return "has side effects, which TFLite cannot express"
-    if op.type in _BUILTIN and all(value.dtype.name in _DTYPES for value in [*op.inputs, *op.outputs]):
-        return None
-    return None if _converts(op) else "has no form in TFLite's builtin ops"
-
-
-def _converts(op: Any) -> bool:
+def _converts(op: Any, inputs: Sequence[Any]) -> bool:
     """Whether the converter takes a program of this op alone, its constant inputs kept constant."""
-    known = [tf.get_static_value(value) for value in op.inputs]
-    open_inputs = [value for value, constant in zip(op.inputs, known, strict=True) if constant is None]
-    specs = [tf.TensorSpec(value.shape, value.dtype) for value in open_inputs]
+    known = [static_value(value) for value in inputs]
+    open_inputs = [value for value, constant in zip(inputs, known, strict=True) if constant is None]
 
     def body(*arguments: Any) -> list[Any]:
         remaining = iter(arguments)
-        inputs = [
+        taken = [
             next(remaining) if constant is None else tf.constant(constant, value.dtype)
-            for value, constant in zip(op.inputs, known, strict=True)
+            for value, constant in zip(inputs, known, strict=True)
         ]
-        return copy_op(op, inputs)
+        return copy_op(op, taken)
 
-    program = tf.function(body, input_signature=specs, autograph=False)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([program.get_concrete_function()], program)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        converter.convert()
-    except Exception:  # whatever the converter raises, its answer is no
-        return False
+    with tf.init_scope():
+        try:
+            specs = [tf.TensorSpec(value.shape, value.dtype) for value in open_inputs]
+            program = tf.function(body, input_signature=specs, autograph=False)
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([program.get_concrete_function()], program)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+            converter.convert()
+        except Exception:  # whatever the converter raises, its answer is no
+            return False
     return True
 
 

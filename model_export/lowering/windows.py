@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from model_export.lowering.axes import spread_axis
+
 Image = tuple[int, int, int, int]  # [batch, height, width, channels]
 
 
@@ -45,13 +47,22 @@ class Axis:
         return self.taps == self.stride and self.dilation == 1 and not (self.before or self.after)
 
 
-def axes_of(op: Any, image: Sequence[int], kernel: Sequence[int], dilations: Sequence[int]) -> tuple[Axis, Axis]:
-    """The two axes of a convolution or pool over an NHWC image, from the op's attributes.
+Axes = tuple[Axis, Axis]  # rows and columns
+
+
+def axes_of(op: Any, image: Sequence[int], kernel: Sequence[int], dilations: Sequence[int]) -> Axes:
+    """The two axes of a convolution or pool over an NHWC image, from the op's attributes."""
+    rows, columns = all_axes_of(op, image, kernel, dilations)
+    return rows, columns
+
+
+def all_axes_of(op: Any, image: Sequence[int], kernel: Sequence[int], dilations: Sequence[int]) -> list[Axis]:
+    """An axis for every size between batch and channels.
 
     TensorFlow's SAME padding puts the odd position behind ("Convolution" in the documentation of `tf.nn`).
     """
     padding = op.get_attr("padding").decode()
-    explicit = list(op.get_attr("explicit_paddings")) if padding == "EXPLICIT" else []
+    explicit = op.get_attr("explicit_paddings") if padding == "EXPLICIT" else []
     strides = op.get_attr("strides")
 
     def axis(index: int) -> Axis:
@@ -64,7 +75,7 @@ def axes_of(op: Any, image: Sequence[int], kernel: Sequence[int], dilations: Seq
             return Axis(size, taps, stride, dilation, explicit[2 * index], explicit[2 * index + 1])
         return bare
 
-    return axis(1), axis(2)
+    return [axis(index) for index in range(1, len(image) - 1)]
 
 
 def pad_image(x: Any, rows: tuple[int, int], columns: tuple[int, int], value: float = 0.0) -> Any:
@@ -91,16 +102,5 @@ def cut(x: Any, begin: Sequence[int], size: Sequence[int], step: Sequence[int] |
 
 
 def spread(x: Any, row_stride: int, column_stride: int) -> Any:
-    """Put zeros behind every row and column, so that [b,h,w,c] becomes [b,h*row_stride,w*column_stride,c].
-
-    By reshape and pad alone: TFLite's own dilation is newer than the runtimes we support.
-    """
-    batch, height, width, channels = x.shape
-    if row_stride > 1:
-        flat = tf.pad(tf.reshape(x, [batch * height, 1, width * channels]), [[0, 0], [0, row_stride - 1], [0, 0]])
-        x = tf.reshape(flat, [batch, height * row_stride, width, channels])
-    height *= row_stride
-    if column_stride > 1:
-        flat = tf.pad(tf.reshape(x, [batch * height * width, 1, channels]), [[0, 0], [0, column_stride - 1], [0, 0]])
-        x = tf.reshape(flat, [batch, height, width * column_stride, channels])
-    return x
+    """Put zeros behind every row and column, so that [b,h,w,c] becomes [b,h*row_stride,w*column_stride,c]."""
+    return spread_axis(spread_axis(x, 1, row_stride), 2, column_stride)

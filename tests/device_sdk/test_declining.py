@@ -82,7 +82,7 @@ def test_bytes_that_are_not_the_digests_are_never_used(device: Device, orchestra
     assignment = orchestrator.assign()
     sound = orchestrator.resources[assignment.plan.resource.sha256]
     orchestrator.resources[assignment.plan.resource.sha256] = sound[:-1] + b"?"
-    with pytest.raises(TransportError, match="expected [0-9]+ bytes with the SHA-256"):
+    with pytest.raises(TransportError, match=r"expected [0-9]+ bytes with the SHA-256"):
         device.run_once()
     orchestrator.resources[assignment.plan.resource.sha256] = sound
     assert device.run_once().outcome is Outcome.COMPLETED

@@ -16,7 +16,8 @@ class Lowered:
 
     def __init__(self, signatures: Sequence[Signature]) -> None:
         self._signatures = {signature.name: signature for signature in signatures}
-        self._program = Program(convert(signatures, (), (), silent))
+        self.tflite = convert(signatures, (), (), silent)
+        self._program = Program(self.tflite)
 
     def on_device(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._program.call(name, **inputs)

@@ -10,7 +10,8 @@ import pytest
 import model_export
 from model_export import ExportedModel
 from plans.program import Program
-from tests.model_export.zoo import ZOO, batch_of, mlp
+from tests.model_export.zoo import BASIC as ZOO
+from tests.model_export.zoo import batch_of, mlp
 from wire.tensors import Array
 
 pytestmark = pytest.mark.tensorflow
@@ -126,3 +127,18 @@ def test_the_same_model_exports_to_the_same_bytes() -> None:
         model_export.export_model(model, loss=ZOO["mlp"].loss, optimizer="sgd", batch_size=2).tflite for _ in range(2)
     ]
     assert files[0] == files[1]
+
+
+def test_examples_of_padding_cannot_make_a_vector_of_nothing_to_normalise() -> None:
+    """The cosine of a vector of zeros has no gradient; a model without biases makes one of zeros."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.CosineSimilarity())
+    exported = model_export.export_model(model, batch_size=4)
+    program = Program(exported.tflite)
+    random = np.random.default_rng(1)
+    x, y = (random.standard_normal([4, size]).astype(np.float32) for size in (4, 3))
+    x[2:], y[2:] = 0, 0
+    program.call("train", x=x, y=y, weight=np.array([1, 1, 0, 0], np.float32))
+    model.train_on_batch(x[:2], y[:2])
+    (found,) = program.call("save", flag=np.ones([1], np.float32)).values()
+    np.testing.assert_allclose(found, model.get_weights()[0], rtol=0, atol=1e-6)

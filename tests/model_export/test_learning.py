@@ -1,6 +1,5 @@
 """A learning plan is one round of federated averaging: one client and one step are a step of SGD."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,52 +7,18 @@ import numpy as np
 import pytest
 
 import model_export
-from plans import bundle, client, manifest, server
-from plans.bundle import Plan
+from plans import bundle, manifest, server
+from plans.errors import UnfitExamplesError
 from plans.manifest import Kind, Order
-from plans.program import Program
-from tests.model_export.zoo import ZOO, batch_of
+from tests.model_export.rounds import Examples, Round
+from tests.model_export.zoo import BASIC as ZOO
+from tests.model_export.zoo import batch_of
 from wire.tensors import Array, Tensors
 
 pytestmark = pytest.mark.tensorflow
 
 BATCH = 4
 RATE = 0.05
-
-
-class Examples:
-    """Examples in memory, as a device's store gives them."""
-
-    def __init__(self, x: Array, y: Array) -> None:
-        self._fields = {"x": x, "y": y}
-
-    def __len__(self) -> int:
-        return len(self._fields["y"])
-
-    def read(self, indices: list[int]) -> dict[str, Array]:
-        return {name: values[indices] for name, values in self._fields.items()}
-
-
-class Round:
-    """Both programs of a plan, run as devices and orchestrator run them."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.train, self.evaluate = plan.manifest.work("train"), plan.manifest.work("evaluate")
-        self.client, self.server = Program(plan.client), Program(plan.server)
-
-    def run(self, state: Tensors, clients: list[Examples]) -> tuple[dict[str, Array], list[client.ClientResult]]:
-        broadcast = server.prepare(self.server, self.plan.manifest, self.train, state)
-        results = [client.run(self.client, self.train, broadcast, examples, seed=1) for examples in clients]
-        sums = {
-            name: sum((result.update[name] for result in results), np.zeros(spec.shape, spec.dtype))
-            for name, spec in self.train.update_specs.items()
-        }
-        return server.update(self.server, self.plan.manifest, self.train, state, sums)[0], results
-
-    def measure(self, state: Tensors, examples: Examples) -> Mapping[str, float]:
-        broadcast = server.prepare(self.server, self.plan.manifest, self.evaluate, state)
-        return client.run(self.client, self.evaluate, broadcast, examples, seed=1).metrics
 
 
 @pytest.fixture(scope="module", params=["mlp", "cnn_max", "probabilities"])
@@ -168,3 +133,12 @@ def test_a_plan_says_what_crosses_the_network(model: Any) -> None:
     assert (selector.collection, selector.epochs, selector.order) == ("digits", 3, Order.SHUFFLED)
     assert plan.manifest.type.endswith("*}@CLIENTS -> " + plan.manifest.type[1:].split("@SERVER")[0] + "@SERVER)")
     assert plan.initial["server_learning_rate"] == np.float32(0.5)
+
+
+def test_a_label_that_is_no_class_is_refused_and_teaches_nothing(round_: Round, model: Any) -> None:
+    x, y = batch_of(model, BATCH, 0)
+    last = model.output_shape[-1] - 1
+    for label in (-1, last + 1):
+        odd = np.where(np.arange(BATCH) == 2, label, y).astype(np.int32)
+        with pytest.raises(UnfitExamplesError, match=f"holds values outside 0 to {last}"):
+            round_.run(round_.plan.initial, [Examples(x, odd)])

@@ -1,4 +1,4 @@
-"""The models of these tests: small, and together with every layer that this version exports."""
+"""The models of these tests: small, and together with every layer, loss and optimizer that is exported."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,14 +8,31 @@ import keras
 import numpy as np
 from keras import layers
 
+from model_export.losses import Labels, labels_of
+from model_export.optimizers import Yogi
+from tests.model_export.architectures import (
+    CLASSES,
+    autoencoder,
+    character_lstm,
+    keyword_spotting,
+    mobile_block,
+    residual_block,
+    transformer,
+)
 from wire.tensors import Array
 
-CLASSES = 5
+VOCABULARY = 11
+losses, optimizers = keras.losses, keras.optimizers
+LOGITS = losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def mlp() -> Any:
+def mlp(units: int = CLASSES, activation: str | None = None, **hidden: Any) -> Any:
     return keras.Sequential(
-        [keras.Input((12,)), layers.Dense(16, activation="relu", name="hidden"), layers.Dense(CLASSES, name="logits")],
+        [
+            keras.Input((12,)),
+            layers.Dense(16, **({"activation": "relu"} | hidden), name="hidden"),
+            layers.Dense(units, activation=activation, name="logits"),
+        ],
         name="mlp",
     )
 
@@ -67,38 +84,174 @@ def pixels() -> Any:
     )
 
 
+def around(*middle: Any, shape: tuple[int, ...] = (12,)) -> Any:
+    """A model whose middle is given."""
+    return keras.Sequential([keras.Input(shape), *middle, layers.Flatten(), layers.Dense(CLASSES)])
+
+
+def frozen() -> Any:
+    return around(
+        layers.Conv2D(4, 3, trainable=False),
+        layers.BatchNormalization(trainable=False),
+        layers.Conv2D(4, 3, activation="relu"),
+        shape=(8, 8, 1),
+    )
+
+
+def embedding() -> Any:
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(VOCABULARY, 8)(tokens))
+    return keras.Model(tokens, layers.Dense(CLASSES)(x))
+
+
+def sequence_tags() -> Any:
+    tokens = keras.Input((6,), dtype="int32")
+    return keras.Model(tokens, layers.Dense(CLASSES)(layers.Embedding(VOCABULARY, 8)(tokens)))
+
+
+def joined() -> Any:
+    x = keras.Input((12,))
+    a, b = layers.Dense(8, activation="tanh")(x), layers.Dense(8, activation="sigmoid")(x)
+    both = layers.Concatenate()([layers.Multiply()([a, b]), layers.Subtract()([a, b]), layers.Reshape((12,))(x)])
+    return keras.Model(x, layers.Dense(CLASSES)(layers.Add()([both, layers.Dense(28)(x)])))
+
+
+def custom_loss(labels: Any, outputs: Any) -> Any:
+    return keras.ops.mean(keras.ops.power(keras.ops.abs(labels - outputs) + 0.1, 3), axis=-1)
+
+
+def largest_error(labels: Any, outputs: Any) -> Any:
+    return keras.ops.max(keras.ops.abs(labels - outputs), axis=-1)
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A model with the loss that fits its output."""
+    """A model with the loss that fits its output, an optimizer and metrics."""
 
     build: Callable[[], Any]
-    from_logits: bool = True
+    loss: Any = LOGITS
+    optimizer: Callable[[], Any] = lambda: optimizers.SGD(0.05)
+    metrics: tuple[Any, ...] = ("accuracy",)
 
     def model(self) -> Any:
         keras.utils.set_random_seed(7)
         return self.build()
 
-    @property
-    def loss(self) -> Any:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=self.from_logits)
+    def batch(self, model: Any, size: int, seed: int) -> tuple[Array, Array]:
+        """Random examples and labels for the model."""
+        random = np.random.default_rng(seed)
+        return _examples(model, size, random), _labels(self.loss, model, size, random)
 
 
-ZOO: Mapping[str, Entry] = {
+def _examples(model: Any, size: int, random: np.random.Generator) -> Array:
+    shape, dtype = (size, *model.input_shape[1:]), model.inputs[0].dtype
+    if dtype == "float32":
+        return random.standard_normal(shape).astype(np.float32)
+    return random.integers(0, 256 if dtype == "uint8" else VOCABULARY, shape).astype(dtype)
+
+
+def _labels(loss: Any, model: Any, size: int, random: np.random.Generator) -> Array:
+    shape, classes = (size, *model.output_shape[1:]), model.output_shape[-1]
+    match labels_of(loss):
+        case Labels.CLASSES:
+            return random.integers(0, classes, shape[:-1]).astype(np.int32)
+        case Labels.ONE_HOT:
+            return np.eye(classes, dtype=np.float32)[random.integers(0, classes, shape[:-1])]
+        case Labels.BINARY:
+            return random.integers(0, 2, shape).astype(np.float32)
+        case Labels.UNIT:
+            return random.random(shape, np.float32)
+        case Labels.REAL:
+            return random.standard_normal(shape).astype(np.float32)
+
+
+def batch_of(model: Any, size: int, seed: int) -> tuple[Array, Array]:
+    """Random examples and classes for a model that tells classes apart."""
+    random = np.random.default_rng(seed)
+    return _examples(model, size, random), random.integers(0, CLASSES, size).astype(np.int32)
+
+
+# The models that every behaviour is tested with.
+BASIC: Mapping[str, Entry] = {
     "mlp": Entry(mlp),
     "cnn_max": Entry(cnn_max),
     "cnn_avg": Entry(cnn_avg),
     "cnn_strided": Entry(cnn_strided),
-    "probabilities": Entry(probabilities, from_logits=False),
-    "pixels": Entry(pixels, from_logits=False),
+    "probabilities": Entry(probabilities, losses.SparseCategoricalCrossentropy()),
+    "pixels": Entry(pixels, losses.SparseCategoricalCrossentropy()),
 }
 
+LAYERS: Mapping[str, Entry] = {
+    "layer_normalisation": Entry(lambda: around(layers.LayerNormalization(), layers.Dense(8, "relu"))),
+    "group_normalisation": Entry(lambda: around(layers.Dense(8), layers.GroupNormalization(4))),
+    "unit_normalisation": Entry(lambda: around(layers.Dense(8), layers.UnitNormalization())),
+    "rms_normalisation": Entry(lambda: around(layers.Dense(8), layers.RMSNormalization())),
+    "normalisation": Entry(lambda: around(layers.Normalization(mean=0.5, variance=2.0))),
+    "batch_normalisation": Entry(lambda: around(layers.Dense(8, "relu"), layers.BatchNormalization())),
+    "batch_normalised_cnn": Entry(
+        lambda: around(layers.Conv2D(4, 3), layers.BatchNormalization(momentum=0.9), layers.ReLU(), shape=(6, 6, 2))
+    ),
+    "activations": Entry(
+        lambda: around(
+            layers.Dense(8, "elu"), layers.Dense(8, "softplus"), layers.Dense(8, "gelu"), layers.Dense(8, "silu")
+        )
+    ),
+    "embedding": Entry(embedding),
+    "sequence_tags": Entry(sequence_tags),
+    "joined": Entry(joined),
+    "frozen": Entry(frozen),
+    "conv1d": Entry(lambda: around(layers.Conv1D(6, 3, activation="relu"), layers.GlobalMaxPooling1D(), shape=(10, 2))),
+    "dropout": Entry(lambda: around(layers.Dense(16, "relu"), layers.Dropout(0.4))),
+    "spatial_dropout": Entry(lambda: around(layers.Conv2D(8, 3), layers.SpatialDropout2D(0.3), shape=(6, 6, 1))),
+    "noise": Entry(lambda: around(layers.GaussianNoise(0.3), layers.Dense(8), layers.GaussianDropout(0.2))),
+    "residual_block": Entry(residual_block),
+    "mobile_block": Entry(mobile_block),
+    "keyword_spotting": Entry(keyword_spotting),
+    "transformer": Entry(lambda: transformer(VOCABULARY)),
+    "character_lstm": Entry(lambda: character_lstm(VOCABULARY)),
+    "autoencoder": Entry(autoencoder, losses.MeanSquaredError(), metrics=("mae",)),
+}
 
-def batch_of(model: Any, size: int, seed: int) -> tuple[Array, Array]:
-    """Random examples and labels for a model."""
-    random = np.random.default_rng(seed)
-    shape = (size, *model.input_shape[1:])
-    if model.inputs[0].dtype == "uint8":
-        x: Array = random.integers(0, 256, shape, np.uint8)
-    else:
-        x = random.standard_normal(shape).astype(np.float32)
-    return x, random.integers(0, CLASSES, size).astype(np.int32)
+LOSSES: Mapping[str, Entry] = {
+    "categorical": Entry(mlp, losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)),
+    "categorical_probabilities": Entry(
+        probabilities,
+        losses.CategoricalCrossentropy(),
+        metrics=("accuracy", keras.metrics.TopKCategoricalAccuracy(2, name="top_2")),
+    ),
+    "binary": Entry(lambda: mlp(1), losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1)),
+    "binary_probabilities": Entry(lambda: mlp(3, "sigmoid"), losses.BinaryCrossentropy(), metrics=("binary_accuracy",)),
+    "mse": Entry(lambda: mlp(3), losses.MeanSquaredError(), metrics=("mae", "mse")),
+    "mae": Entry(lambda: mlp(1), losses.MeanAbsoluteError(), metrics=("mse",)),
+    "huber": Entry(lambda: mlp(3), losses.Huber(0.7), metrics=("mae",)),
+    "log_cosh": Entry(lambda: mlp(3), losses.LogCosh(), metrics=()),
+    "cosine": Entry(lambda: mlp(3), losses.CosineSimilarity(), metrics=()),
+    "hinge": Entry(lambda: mlp(1), losses.Hinge(), metrics=()),
+    "squared_hinge": Entry(lambda: mlp(1, "tanh"), losses.SquaredHinge(), metrics=()),
+    "kl": Entry(probabilities, losses.KLDivergence(), metrics=()),
+    "poisson": Entry(lambda: mlp(2, "softplus"), losses.Poisson(), metrics=()),
+    "custom": Entry(lambda: mlp(3), custom_loss, metrics=(largest_error,)),
+    "top_k": Entry(mlp, metrics=("accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_2"))),
+    "regularised": Entry(lambda: mlp(kernel_regularizer=keras.regularizers.L1L2(0.01, 0.02), bias_regularizer="l2")),
+}
+
+OPTIMIZERS: Mapping[str, Entry] = {
+    "momentum": Entry(mlp, optimizer=lambda: optimizers.SGD(0.05, momentum=0.9)),
+    "nesterov": Entry(mlp, optimizer=lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True, clipnorm=0.3)),
+    "clipvalue": Entry(mlp, optimizer=lambda: optimizers.SGD(0.05, clipvalue=0.05)),
+    "global_clipnorm": Entry(mlp, optimizer=lambda: optimizers.SGD(0.05, global_clipnorm=0.5, weight_decay=0.01)),
+    "adam": Entry(mlp, optimizer=lambda: optimizers.Adam(0.002)),
+    "amsgrad": Entry(mlp, optimizer=lambda: optimizers.Adam(0.002, amsgrad=True)),
+    "adamw": Entry(mlp, optimizer=lambda: optimizers.AdamW(0.002, weight_decay=0.1)),
+    "adagrad": Entry(mlp, optimizer=lambda: optimizers.Adagrad(0.02)),
+    "rmsprop": Entry(mlp, optimizer=lambda: optimizers.RMSprop(0.002)),
+    "rmsprop_centered": Entry(mlp, optimizer=lambda: optimizers.RMSprop(0.002, momentum=0.5, centered=True)),
+    "yogi": Entry(mlp, optimizer=lambda: Yogi(0.01)),
+    "nadam": Entry(mlp, optimizer=lambda: optimizers.Nadam(0.002)),
+    "adam_cnn_dropout": Entry(
+        lambda: around(layers.Conv2D(4, 3, activation="relu"), layers.Dropout(0.3), shape=(6, 6, 1)),
+        optimizer=lambda: optimizers.Adam(0.002),
+    ),
+}
+
+ZOO: Mapping[str, Entry] = {**BASIC, **LAYERS, **LOSSES, **OPTIMIZERS}

@@ -105,8 +105,8 @@ def test_a_model_that_cannot_be_exported_is_refused_by_layer_and_op(
 
     model = keras.Sequential(
         [
-            keras.Input((8, 8, 8, 1)),
-            keras.layers.Conv3D(2, 3, name="deep"),
+            keras.Input((8, 8, 8)),
+            keras.layers.Conv2D(2, 3, data_format="channels_first", name="deep"),
             keras.layers.Flatten(),
             keras.layers.Dense(3),
         ]
