@@ -44,7 +44,7 @@ def families() -> tuple[Family, ...]:
     """Every family of lowerings, by name."""
     found = (
         Family(module.__name__.rpartition(".")[2], _first_line(module.__doc__), tuple(sorted(module.LOWERINGS)))
-        for module in registry._FAMILIES
+        for module in registry.FAMILIES
     )
     return tuple(sorted(found, key=lambda family: family.name))
 
@@ -52,7 +52,7 @@ def families() -> tuple[Family, ...]:
 def copied_ops() -> tuple[str, ...]:
     """The ops that TFLite has as they are, and that no family lowers."""
     lowered = {op for family in families() for op in family.ops}
-    return tuple(sorted(support._BUILTIN - lowered))
+    return tuple(sorted(support.BUILTIN - lowered))
 
 
 def markdown() -> str:
@@ -78,7 +78,7 @@ def _family_lines() -> Iterator[str]:
 
 def _copied_lines() -> Iterator[str]:
     yield f"\n## {len(copied_ops())} ops that are copied\n"
-    yield "TFLite has these as they are, for the dtypes " + _quoted(sorted(support._DTYPES)) + ":\n"
+    yield "TFLite has these as they are, for the dtypes " + _quoted(sorted(support.DTYPES)) + ":\n"
     yield _quoted(copied_ops()) + "."
     yield "\nAbout any other op TensorFlow's converter is asked, with a program of that op alone."
 

@@ -59,10 +59,10 @@ class Worker:
 
     async def _pass(self) -> bool:
         due = await self._write(lambda tx: round_clock.tick(tx, self._context.clock()))
-        jobs = [self._aggregate(round_id) for round_id in due.to_aggregate]
-        jobs += [self._open_round(task) for task in due.to_open]
-        for job in jobs:
-            await _attempt(job)
+        for round_id in due.to_aggregate:
+            await _attempt(self._aggregate(round_id))
+        for task in due.to_open:
+            await _attempt(self._open_round(task))
         await self._delete_finished_updates()
         return bool(due.to_aggregate)
 

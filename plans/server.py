@@ -8,7 +8,7 @@ import numpy as np
 
 from plans.errors import ProgramError
 from plans.manifest import Manifest, Port, Work
-from plans.program import Program, bind, unbind_all
+from plans.program import Program, unbind_all
 from wire.tensors import Array, Tensors
 
 SUM_PREFIX = "sum_"
@@ -33,9 +33,9 @@ def update(
     """
     if work.update_state is None:
         raise ProgramError(f"a work for {work.role.value} leaves the server's state as it is")
-    state_inputs = {name: bind(port, state[name]) for name, port in state_ports(manifest).items()}
-    sum_inputs = {SUM_PREFIX + name: bind(port, sums[name]) for name, port in work.update.items()}
-    outputs = program.call(work.update_state, **state_inputs, **sum_inputs)
+    ports = state_ports(manifest) | {SUM_PREFIX + name: port for name, port in work.update.items()}
+    inputs = {**state, **{SUM_PREFIX + name: sums[name] for name in work.update}}
+    outputs = program.call_through(work.update_state, ports, inputs)
     metrics = unbind_all(work.server_metrics, outputs)
     next_state = unbind_all(state_ports(manifest), outputs)
     _refuse_non_finite({**next_state, **metrics})

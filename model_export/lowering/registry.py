@@ -35,7 +35,7 @@ from model_export.lowering.scope import Scope
 # It gives None for a form of its op that is builtin as it is, and raises a LoweringError for one it does not cover.
 Lowering = Callable[[Any, Sequence[Any], Scope], Sequence[Any] | None]
 
-_FAMILIES = (
+FAMILIES = (
     activations,
     bits,
     blocks,
@@ -54,14 +54,14 @@ _FAMILIES = (
     pooling3d,
     random,
     reductions,
-    roots,
     resizing,
+    roots,
     shapes,
     slicing,
     special,
     state,
 )
-_OURS: Mapping[str, Lowering] = {name: lower for family in _FAMILIES for name, lower in family.LOWERINGS.items()}
+_OURS: Mapping[str, Lowering] = {name: lower for family in FAMILIES for name, lower in family.LOWERINGS.items()}
 _registered: dict[str, Lowering] = {}
 
 

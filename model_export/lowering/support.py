@@ -28,8 +28,8 @@ _NAMES = (
     "Sign Sin Slice Softmax Softplus SpaceToDepth Split SplitV Sqrt Square SquaredDifference Squeeze StridedSlice Sub "
     "Sum Tanh TanhGrad Tile TopKV2 Transpose Unpack UnsortedSegmentSum"
 )
-_BUILTIN = frozenset(_NAMES.split())
-_DTYPES = frozenset({"bool", "float32", "int32", "int64", "uint8"})
+BUILTIN = frozenset(_NAMES.split())
+DTYPES = frozenset({"bool", "float32", "int32", "int64", "uint8"})
 # Where a line of code is not the model's author's: Python's own and installed modules.
 _INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
 _LIBRARIES = (*_INSTALLED, "<")
@@ -40,9 +40,9 @@ def refusal(op: Any, inputs: Sequence[Any], scope: Scope) -> str | None:
     """Why a device cannot run an op on these inputs as it is, or None if it can."""
     if RANDOM.search(op.type):
         return "draws random numbers, which this version does not export"
-    if op.op_def.is_stateful and op.type not in _BUILTIN:
+    if op.op_def.is_stateful and op.type not in BUILTIN:
         return "has side effects, which TFLite cannot express"
-    if op.type in _BUILTIN and all(value.dtype.name in _DTYPES for value in [*op.inputs, *op.outputs]):
+    if op.type in BUILTIN and all(value.dtype.name in DTYPES for value in [*op.inputs, *op.outputs]):
         return None
     question = (op.type, op.node_def.SerializeToString(deterministic=True), *(str(value.shape) for value in inputs))
     converts = scope.once(("converts", question), lambda: _converts(op, inputs))
