@@ -16,7 +16,7 @@ from device_sdk.examples import Collection, ExampleStore
 from plans import bundle, client, contract
 from plans.client import ClientResult
 from plans.errors import PlanError, ProgramError, UnfitExamplesError
-from plans.manifest import Work, check_supported
+from plans.manifest import Pass, Role, Work, check_supported
 from plans.program import Program
 from wire import tensors
 from wire.errors import TensorFormatError
@@ -46,12 +46,11 @@ def train(assignment: Assignment, plan: bytes, broadcast: bytes, store: ExampleS
         on_step: called after every batch with the batches done and in all; what it raises ends the run.
 
     Raises:
-        DeclinedError: the plan or the collection is not for this device.
+        DeclinedError: the plan or a collection is not for this device.
         TrainingError: the run failed, or gave something that is not finite.
     """
     program, work = _load(plan, assignment.work)
-    (selector,) = work.selectors
-    examples = _examples(store, work)
+    examples = {one.selector.collection: _collection(store, one) for one in work.passes}
     model = _decode(work, broadcast)
     try:
         result = client.run(program, work, model, examples, seed=assignment.seed, on_step=on_step)
@@ -60,9 +59,9 @@ def train(assignment: Assignment, plan: bytes, broadcast: bytes, store: ExampleS
     except ProgramError as error:
         _log.error("the work %s failed: %s", assignment.work, error)
         raise TrainingError(f"the work {assignment.work!r} failed in the runtime; the device's log says how") from error
-    _refuse_not_finite(result)
+    _refuse_not_finite(work, result)
     update = tensors.encode(result.update) if work.update else b""
-    return Trained(update, result.metrics, result.examples, client.step_count(selector, len(examples)))
+    return Trained(update, result.metrics, result.examples, result.steps)
 
 
 def _load(plan: bytes, name: str) -> tuple[Program, Work]:
@@ -76,8 +75,9 @@ def _load(plan: bytes, name: str) -> tuple[Program, Work]:
         raise DeclinedError(str(error)) from error
 
 
-def _examples(store: ExampleStore, work: Work) -> Collection:
-    (selector,) = work.selectors
+def _collection(store: ExampleStore, one: Pass) -> Collection:
+    """The collection that a pass selects from, if its examples are what the pass takes."""
+    selector = one.selector
     try:
         collection = store.collection(selector.collection)
     except ExamplesError as error:
@@ -85,7 +85,7 @@ def _examples(store: ExampleStore, work: Work) -> Collection:
     if not len(collection):
         raise DeclinedError(f"no examples: the collection {selector.collection!r} is empty")
     for name, field in selector.inputs.items():
-        found, wanted = collection.fields.get(field), work.inputs[name]
+        found, wanted = collection.fields.get(field), one.inputs[name]
         if found is None or found.shape != wanted.spec.shape or not _converts(found, wanted.at_runtime):
             raise DeclinedError(
                 f"wrong fields: the plan needs {field}={wanted.spec} in {selector.collection!r}, which has "
@@ -107,8 +107,9 @@ def _decode(work: Work, broadcast: bytes) -> dict[str, Array]:
         raise TrainingError(f"the broadcast is not what the plan says: {error}") from error
 
 
-def _refuse_not_finite(result: ClientResult) -> None:
+def _refuse_not_finite(work: Work, result: ClientResult) -> None:
+    hint = "; a smaller learning rate may help" if work.role is Role.TRAIN else ""
     arrays = result.update | {name: np.asarray(value) for name, value in result.metrics.items()}
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise TrainingError(f"{name} is not finite after the work; a smaller learning rate may help")
+            raise TrainingError(f"{name} is not finite after the work{hint}")

@@ -2,14 +2,15 @@
 
 Each rule is a trap that was met and measured: a custom or Flex op fails to load; REVERSE_V2 of several axes is silently
 wrong on tflite-runtime 2.14; a rank-0 input crashes LiteRT on ARM; a phone's runtime has no signatures without inputs;
-SUM above rank 6 fails in LiteRT, and broadcasts above rank 4 abort tflite-runtime 2.14.
+SUM above rank 6 fails in LiteRT, and broadcasts above rank 4 abort tflite-runtime 2.14; an op may be let to write over
+numbers that another is still to read.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from model_export import flatbuffer
+from model_export import flatbuffer, shared_memory
 from model_export.errors import ProgramFileError
 from model_export.flatbuffer import shape
 
@@ -35,7 +36,7 @@ def find_problems(tflite: bytes) -> tuple[str, ...]:
         ProgramFileError: the bytes are not a TFLite file.
     """
     model = flatbuffer.read(tflite)
-    return (*dict.fromkeys([*_op_problems(model), *_signature_problems(model)]),)
+    return (*dict.fromkeys([*_op_problems(model), *_signature_problems(model), *_memory_problems(model)]),)
 
 
 def count_ops(tflite: bytes) -> Counter[str]:
@@ -66,6 +67,12 @@ def _signature_problems(model: Any) -> Iterator[str]:
             yield f"the signature {name} has no inputs; give it a flag of shape [1]"
         for entry in [*(signature.inputs or ()), *(signature.outputs or ())]:
             yield from _port_problems(f"{name}: {entry.name.decode()}", tensors[entry.tensorIndex])
+
+
+def _memory_problems(model: Any) -> Iterator[str]:
+    for loss, graph in shared_memory.find_losses(model):
+        lost = graph.tensors[loss.lost].name.decode()
+        yield f"{loss.op} writes over {lost}, which is read after it; `model_export` prevents that in its own files"
 
 
 def _port_problems(where: str, tensor: Any) -> Iterator[str]:

@@ -23,10 +23,10 @@ import tensorflow as tf
 from model_export import register_lowering
 
 
-@register_lowering("Sinh")
-def sinh(op, inputs, scope):
-    (x,) = inputs
-    return [(tf.exp(x) - tf.exp(-x)) / 2.0]
+@register_lowering("Cross")
+def cross(op, inputs, scope):
+    (a, b, c), (x, y, z) = (tf.unstack(value, axis=-1) for value in inputs)
+    return [tf.stack([b * z - c * y, c * x - a * z, a * y - b * x], -1)]
 ```
 """
 

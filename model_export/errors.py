@@ -65,6 +65,7 @@ class UnsupportedOpError(ExportError):
         op_name: the op's name in the traced graph.
         layer: the Keras layer that the op, or the op it is a gradient of, belongs to; empty if none does.
         source: where it was written, as `file.py:12`; empty if that is inside a library.
+        reason: why it has none, as in "draws random numbers".
     """
 
     def __init__(self, op_type: str, op_name: str, layer: str, source: str, reason: str) -> None:
@@ -78,6 +79,7 @@ class UnsupportedOpError(ExportError):
         self.op_name = op_name
         self.layer = layer
         self.source = source
+        self.reason = reason
 
 
 class LoweringError(ExportError):

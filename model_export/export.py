@@ -8,9 +8,11 @@ from model_export import checked_model, objective
 from model_export.convert import convert
 from model_export.errors import SettingsError
 from model_export.learner import Learner, make_learner
+from model_export.objective import Objective
 from model_export.progress import Progress, silent
 from model_export.signatures import conventional
 from model_export.verify import verify_conventional
+from wire.tensors import Tensors
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,19 @@ class ExportedModel:
         parameters, statistics, slots: the names of what `save` gives, by group; each in layer order, which is sorted
             order. Only parameters and statistics ever cross the network.
         paths: Keras's path of each of them, by name.
+        objective: the loss, the optimizer and the metrics.
     """
 
     tflite: bytes
     parameters: tuple[str, ...]
     paths: Mapping[str, str]
+    objective: Objective
     statistics: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
+
+    def finished(self, sums: Tensors) -> dict[str, float]:
+        """The loss and every metric, from what `evaluate` gave, added up over any number of batches and devices."""
+        return self.objective.finished(sums)
 
 
 def export_model(
@@ -60,6 +68,7 @@ def export_model(
         tflite,
         parameters=tuple(one.name for one in learner.parameters),
         paths={one.name: one.path for one in learner.kept},
+        objective=learner.objective,
         statistics=tuple(one.name for one in learner.statistics),
         slots=tuple(one.name for one in learner.slots),
     )

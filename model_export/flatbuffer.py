@@ -1,9 +1,10 @@
-"""Reads the records of a TFLite file. Needs the schema that ai-edge-litert brings, not TensorFlow."""
+"""Reads and writes the records of a TFLite file. Needs the schema that ai-edge-litert brings, not TensorFlow."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -16,6 +17,14 @@ _NAMES: Mapping[int, str] = MappingProxyType(
 _DTYPES: Mapping[int, str] = MappingProxyType(
     {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
 )
+_ALIGNMENT = 16  # of a constant's numbers, as the schema's `force_align` says and the generated writer forgets
+
+
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]  # it comes without types
+    """A builder that lays vectors of bytes where runtimes may look at them as numbers."""
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803 - its base's names
+        return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
 
 
 def read(tflite: bytes) -> Any:
@@ -28,6 +37,42 @@ def read(tflite: bytes) -> Any:
         return schema.ModelT.InitFromPackedBuf(tflite, 0)
     except Exception as error:  # whatever the generated reader stumbles over
         raise ProgramFileError((f"{len(tflite)} bytes are not a TFLite file ({error})",)) from error
+
+
+def write(model: Any) -> bytes:
+    """The file of a root record."""
+    builder = _Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def add_reshape(model: Any, graph: Any, tensor: int) -> Any:
+    """A RESHAPE of a tensor of this subgraph to its own shape, which is still to be given a place among the ops."""
+    sizes = np.array(shape(graph.tensors[tensor]), np.int32)
+    model.buffers.append(schema.BufferT(data=np.frombuffer(sizes.tobytes(), np.uint8)))
+    wanted = schema.TensorT(
+        np.array(sizes.shape, np.int32), schema.TensorType.INT32, len(model.buffers) - 1, b"shape", hasRank=True
+    )
+    made = schema.TensorT(sizes, graph.tensors[tensor].type, 0, b"unread", hasRank=True)
+    graph.tensors += [wanted, made]
+    place = len(graph.tensors) - 1
+    return schema.OperatorT(
+        opcodeIndex=_code(model, "RESHAPE"),
+        inputs=np.array([tensor, place - 1], np.int32),
+        outputs=np.array([place], np.int32),
+        builtinOptionsType=schema.BuiltinOptions.ReshapeOptions,
+        builtinOptions=schema.ReshapeOptionsT(newShape=sizes),
+    )
+
+
+def _code(model: Any, name: str) -> int:
+    """The number of a kind of op in the file, which learns it if it must."""
+    names = op_names(model)
+    if name not in names:
+        code = getattr(schema.BuiltinOperator, name)
+        model.operatorCodes.append(schema.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code))
+        return len(names)
+    return names.index(name)
 
 
 def ops(model: Any) -> Iterator[tuple[str, Any, Any]]:

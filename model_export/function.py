@@ -13,8 +13,8 @@ import tensorflow as tf
 from model_export.errors import FunctionError
 from model_export.ports import check_name, enter, leave, ports_of, spec_of
 from model_export.signature import Signature
-from plans.client import FLAG
 from plans.manifest import Port
+from plans.program import FLAG
 from wire.tensors import Tensors, TensorSpec
 
 READY = "ready"

@@ -4,7 +4,6 @@ The memory of a signature is what its tensors need while it runs, each from the 
 it: what a runtime with a perfect allocator would take. A delegate takes more, for copies and packed matrices.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +59,7 @@ def inspect(tflite: bytes) -> Contents:
         constant_bytes=sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers or ()),
         signatures=tuple(sorted((_signature(model, one) for one in model.signatureDefs or ()), key=_by_name)),
         variables=dict(sorted(_variables(model))),
-        ops=dict(Counter(name for name, _, _ in flatbuffer.ops(model)).most_common()),
+        ops=dict(builtin_ops.count_ops(tflite).most_common()),
         problems=builtin_ops.find_problems(tflite),
     )
 

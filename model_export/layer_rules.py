@@ -4,6 +4,7 @@ Layers are taken by what they do, not by a list of names: whichever keeps no sta
 when it is called and computes in float32 is let through; whether its ops have a builtin form is for `lowering` to say.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from keras.src.backend import get_keras_mask
 from model_export.errors import UnsupportedModelError
 
 _OTHER_FLOATS = frozenset({"bfloat16", "float16", "float64"})
+# What `tf.name_scope` takes.
+_NAME = re.compile(r"[A-Za-z0-9_.\\/>-]*")
+_OUTERMOST_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _INPUT_DTYPES = frozenset({"float32", "int32", "uint8"})
 
 
@@ -39,6 +43,7 @@ def layers_of(model: Any) -> list[Any]:
 def problems(model: Any, layers: Sequence[Any]) -> Iterator[UnsupportedModelError]:
     """What stands against exporting a model, the first problem first."""
     yield from _port_problems(model)
+    yield from _name_problems(model, layers)
     for layer in layers:
         if not isinstance(layer, keras.Model):  # its own layers follow
             yield from _layer_problems(layer)
@@ -89,6 +94,17 @@ def _port_problems(model: Any) -> Iterator[UnsupportedModelError]:
     if len(output.shape) == 1 or None in output.shape[1:] or output.dtype != "float32":
         found = f"its output is {output.dtype}{list(output.shape)}, not float32[batch, ...]"
         yield UnsupportedModelError(where, found, "give every size but the batch, and at least one")
+
+
+def _name_problems(model: Any, layers: Sequence[Any]) -> Iterator[UnsupportedModelError]:
+    """A graph of TensorFlow names its ops after layers, so that Keras itself cannot train one of another name there."""
+    outermost = {id(layer) for layer in model.layers}
+    for layer in layers:
+        allowed = _OUTERMOST_NAME if id(layer) in outermost else _NAME
+        if not isinstance(layer, keras.layers.InputLayer) and not allowed.fullmatch(layer.name):
+            problem = "TensorFlow takes no such name in a graph"
+            remedy = "use ASCII letters, digits and any of _ . / > -, a letter or digit first"
+            yield UnsupportedModelError(f"layer {layer.name!r} ({type(layer).__name__})", problem, remedy)
 
 
 def _layer_problems(layer: Any) -> Iterator[UnsupportedModelError]:

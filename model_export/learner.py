@@ -36,7 +36,9 @@ Pull = Callable[[Sequence[Any]], Sequence[Any]]
 
 @dataclass(frozen=True)
 class Measurement:
-    """Σ w and, for the loss and every metric, Σ w · value over the examples of a batch; all of shape [1].
+    """Σ w and, for the loss and every metric, Σ w · value over the examples of a batch.
+
+    All are of the shape [1], but for the [buckets] of a histogram.
 
     The loss's sum holds R · Σ w as well, so that its mean is Keras's loss with the penalties, as Keras reports it.
     """
@@ -149,7 +151,7 @@ class Learner:
     def _measure(self, forward: Forward, y: Any, weight: Any) -> Measurement:
         values = self.objective.values(_without_padding(y, weight), forward.outputs)
         total = _total(weight)
-        sums = {name: _total(weight * value) for name, value in values.items()}
+        sums = {name: _weighted_sum(weight, value) for name, value in values.items()}
         if forward.penalty is not None:
             sums[LOSS] += forward.penalty * total
         return Measurement(total, sums)
@@ -191,6 +193,13 @@ def _values(variables: Sequence[FileVariable]) -> list[Any]:
 
 def _total(values: Any) -> Any:
     return tf.reduce_sum(values, keepdims=True)
+
+
+def _weighted_sum(weight: Any, values: Any) -> Any:
+    """Σ w · value: [1] of one value an example, [buckets] of many."""
+    if values.shape.rank == 1:
+        return _total(weight * values)
+    return tf.reduce_sum(tf.reshape(weight, [-1, 1]) * values, 0)
 
 
 def _without_padding(values: Any, weight: Any) -> Any:

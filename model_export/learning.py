@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from model_export.convert import convert
-from model_export.errors import SettingsError
+from model_export.errors import SettingsError, UnsupportedModelError
 from model_export.export import learner_of
 from model_export.file_variables import FileVariable, specs
 from model_export.learner import SCALAR, SEED, Learner
@@ -25,12 +25,14 @@ from plans.manifest import (
     Kind,
     Manifest,
     Order,
+    Pass,
     Phase,
     Port,
     Role,
     Selector,
     StateTensor,
     Work,
+    features_of,
 )
 from wire.tensors import Array, TensorSpec
 
@@ -70,6 +72,7 @@ def learning_plan(
     """
     _check_settings(epochs, server_learning_rate, proximal)
     learner = learner_of(model, loss, optimizer, batch_size, metrics)
+    _check_metrics(learner)
     part = make_client_part(learner, proximal=proximal is not None)
     server_part = ServerPart(specs(learner.parameters), specs(learner.statistics), proximal is not None)
     client = convert((*conventional(learner), *part.signatures()), part.variables, learner.model.layers, progress)
@@ -97,6 +100,17 @@ def _check_settings(epochs: int, server_learning_rate: float, proximal: float | 
         raise SettingsError(f"proximal must be a finite number of at least 0, found {proximal!r}")
 
 
+def _check_metrics(learner: Learner) -> None:
+    """A round reports scalars; a histogram would be two hundred of them."""
+    for metric in learner.objective.metrics:
+        if metric.measured != (metric.name,):
+            raise UnsupportedModelError(
+                f"metric {metric.name!r}",
+                "its sums are vectors, and a plan's metrics are scalars",
+                "leave it to the `evaluate` of an export_model",
+            )
+
+
 def _manifest(name: str, learner: Learner, rates: Mapping[str, float], works: Mapping[str, Work]) -> Manifest:
     groups = ((Group.PARAMETERS, learner.parameters), (Group.STATISTICS, learner.statistics))
     state = {one.name: StateTensor(Port(one.spec), group, one.path) for group, held in groups for one in held}
@@ -107,7 +121,7 @@ def _manifest(name: str, learner: Learner, rates: Mapping[str, float], works: Ma
         type=_type(state, works["train"]),
         state=state,
         phases=(Phase(dict(works)),),
-        required_features=("begin_step_finish", "mean"),
+        required_features=features_of(*works.values()),
         infer="infer",
     )
 
@@ -115,7 +129,7 @@ def _manifest(name: str, learner: Learner, rates: Mapping[str, float], works: Ma
 def _type(state: Mapping[str, StateTensor], work: Work) -> str:
     """`(<state>@SERVER,{<example>*}@CLIENTS -> <state>@SERVER)` in the federated language's notation."""
     server = ",".join(f"{name}={tensor.port.spec}" for name, tensor in state.items())
-    example = ",".join(f"{name}={port.spec}" for name, port in work.inputs.items())
+    example = ",".join(f"{name}={port.spec}" for name, port in work.passes[0].inputs.items())
     return f"(<{server}>@SERVER,{{<{example}>*}}@CLIENTS -> <{server}>@SERVER)"
 
 
@@ -130,12 +144,9 @@ def _train_work(part: ClientPart, selector: Selector) -> Work:
     return Work(
         role=Role.TRAIN,
         begin="train_begin",
-        step="train_step",
+        passes=(_pass("train_step", learner, selector),),
         finish="train_finish",
         broadcast=parameters | statistics | dict.fromkeys(part.rates, _SCALAR_PORT),
-        inputs=_example_ports(learner),
-        example_weight="weight",
-        selectors=(selector,),
         metrics=_metric_ports(learner),
         prepare="train_prepare",
         update=parameters | statistics | weights,
@@ -149,15 +160,16 @@ def _evaluate_work(learner: Learner, selector: Selector) -> Work:
     return Work(
         role=Role.EVALUATE,
         begin="evaluate_begin",
-        step="evaluate_step",
+        passes=(_pass("evaluate_step", learner, selector),),
         finish="evaluate_finish",
         broadcast=_ports(learner.exchanged),
-        inputs=_example_ports(learner),
-        example_weight="weight",
-        selectors=(selector,),
         metrics=_metric_ports(learner),
         prepare="evaluate_prepare",
     )
+
+
+def _pass(step: str, learner: Learner, selector: Selector) -> Pass:
+    return Pass(step, _example_ports(learner), selector, example_weight="weight")
 
 
 def _ports(variables: Sequence[FileVariable]) -> dict[str, Port]:

@@ -1,33 +1,91 @@
-"""Metrics: values of examples that are summed and counted, so that any number of devices can be averaged.
+"""Metrics: what examples add to sums, so that those of any number of devices make one value.
 
-What is not such a mean is refused: a precision or a root of a mean cannot be put together from the devices' own, and an
-area under a curve needs a histogram, which `<metric>_sum` and `<metric>_count` (two scalars) do not hold.
+Most are means: one value an example, summed and counted. An area under a curve is two histograms (`model_export.auc`).
+What is neither is refused: a precision or a root of a mean cannot be put together from the devices' own.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
+from model_export import auc
 from model_export.errors import UnsupportedModelError
 from model_export.names import slug
-from wire.tensors import TensorSpec
+from wire.tensors import Tensors, TensorSpec
 
 Values = Callable[[Any, Any], Any]  # (labels [batch, ...], outputs [batch, ...]) -> [batch, ...]
-_REMEDY = "use a metric that is a mean over examples, its name, or a function with one value an example"
+_REMEDY = "use a metric that is a mean over examples, an AUC, its name, or a function with one value an example"
+
+
+class Metric(Protocol):
+    """What is measured of a batch beside the loss, and what its sums mean."""
+
+    @property
+    def name(self) -> str:
+        """The metric's name."""
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The names of what is summed."""
+
+    def values(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """What every example adds to each of them: [batch], or [batch, buckets]."""
+
+    def sums_in_keras(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """The sums over a batch, by Keras's own code."""
+
+    def finished(self, sums: Tensors, count: float) -> float:
+        """The metric, from sums over all batches and the sum of the examples' weights."""
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric: the name in the file, what a device computes, and Keras's own function that it is held against."""
+class Mean:
+    """A mean over examples: the name in the file, what a device computes, and Keras's own function."""
 
     name: str
-    values: Values
+    on_device: Values
     in_keras: Values
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metric itself."""
+        return (self.name,)
+
+    def values(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Its value for every example.
+
+        Raises:
+            UnsupportedModelError: there is not one for every example.
+        """
+        return {self.name: per_example(self.name, self.on_device(labels, outputs), outputs.shape[0])}
+
+    def sums_in_keras(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Keras's mean, as often as there are examples."""
+        count = tf.cast(tf.shape(labels)[0], tf.float32)
+        return {self.name: count * tf.reduce_mean(tf.cast(self.in_keras(labels, outputs), tf.float32))}
+
+    def finished(self, sums: Tensors, count: float) -> float:
+        """The sum over the count."""
+        return float(sums[self.name].item()) / count
+
+
+def per_example(name: str, values: Any, batch_size: int) -> Any:
+    """One value an example [batch]: the mean over all other axes, as Keras's is.
+
+    Raises:
+        UnsupportedModelError: the first axis is not the batch.
+    """
+    if not values.shape.rank or values.shape[0] != batch_size:
+        raise UnsupportedModelError(
+            f"the {name}", f"it has the shape {values.shape} for a batch of {batch_size}", "give one value an example"
+        )
+    values = tf.cast(values, tf.float32)
+    return tf.reduce_mean(values, list(range(1, values.shape.rank))) if values.shape.rank > 1 else values
 
 
 def _sparse_categorical_accuracy(labels: Any, outputs: Any) -> Any:
@@ -66,21 +124,23 @@ def resolve(metric: Any, labels: TensorSpec, output: TensorSpec) -> Metric:
     """The metric that this means, as in `model.compile`: "accuracy" is what labels and outputs make of it.
 
     Raises:
-        UnsupportedModelError: none, or one that is no mean over examples.
+        UnsupportedModelError: none, or one that does not follow from sums over examples.
     """
     name = metric if isinstance(metric, str) else getattr(metric, "name", getattr(metric, "__name__", "metric"))
     where = f"metric {name!r}"
     found = _accuracy(labels, output) if metric in ("accuracy", "acc") else _found(metric, where)
+    if type(found) is keras.metrics.AUC:
+        return auc.resolve(found, name, labels, output)
     options: dict[str, Any] = {}
     if isinstance(found, keras.metrics.MeanMetricWrapper):
         found, options = found._fn, dict(found._fn_kwargs)
     if isinstance(found, keras.metrics.Metric) or not callable(found):
-        raise UnsupportedModelError(where, "it is not a mean over examples", _REMEDY)
+        raise UnsupportedModelError(where, "it does not follow from sums over examples", _REMEDY)
     if isinstance(found, keras.losses.Loss):
         found = found.call
     if options.pop("from_sorted_ids", False):
         raise UnsupportedModelError(where, "its outputs are numbers of classes", _REMEDY)
-    return Metric(slug(name), partial(_ON_DEVICE.get(found, found), **options), partial(found, **options))
+    return Mean(slug(name), partial(_ON_DEVICE.get(found, found), **options), partial(found, **options))
 
 
 def _accuracy(labels: TensorSpec, output: TensorSpec) -> Any:

@@ -1,5 +1,6 @@
 """Reads a `.keras` file without running what it may bring along, and makes a plan of it."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ def load(path: Path) -> Any:
     """
     import keras
 
+    if not path.is_file():
+        raise ModelFileError(f"{path} is not a Keras model: there is no such file")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ModelFileError(f"{path} is not a Keras file: it is no zip archive, whatever its name says")
     try:
         return keras.models.load_model(path, safe_mode=True)
     except Exception as error:  # Keras raises what its readers raise

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
-
 from model_export import losses, metrics, optimizer
 from model_export.errors import UnsupportedModelError
 from model_export.losses import Labels
 from model_export.metrics import Metric
-from wire.tensors import TensorSpec
+from wire.tensors import Tensors, TensorSpec
 
 LOSS = "loss"
 
@@ -37,18 +35,25 @@ class Objective:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The names of the loss and the metrics: everything that is summed over examples."""
-        return (LOSS, *(metric.name for metric in self.metrics))
+        """The names of everything that is summed over examples: the loss, and what the metrics add up."""
+        return (LOSS, *(name for metric in self.metrics for name in metric.measured))
 
     def values(self, labels: Any, outputs: Any) -> dict[str, Any]:
-        """The loss and every metric of every example [batch]: means over all but the first axis, as Keras's are.
+        """What every example adds to all that is measured: [batch], or [batch, buckets].
 
         Raises:
             UnsupportedModelError: a loss or metric does not have one value an example.
         """
-        found = {LOSS: losses.values_of(self.loss, labels, outputs)}
-        found |= {metric.name: metric.values(labels, outputs) for metric in self.metrics}
-        return {name: _per_example(name, values, outputs.shape[0]) for name, values in found.items()}
+        loss = metrics.per_example(LOSS, losses.values_of(self.loss, labels, outputs), outputs.shape[0])
+        return {LOSS: loss} | {
+            name: values for metric in self.metrics for name, values in metric.values(labels, outputs).items()
+        }
+
+    def finished(self, outputs: Tensors) -> dict[str, float]:
+        """The loss and the metrics, from the outputs of `evaluate` added up over all batches and devices."""
+        count = float(outputs[f"{LOSS}_count"].item())
+        sums = {name: outputs[f"{name}_sum"] for name in self.measured}
+        return {LOSS: float(sums[LOSS].item()) / count} | {one.name: one.finished(sums, count) for one in self.metrics}
 
 
 def resolve(
@@ -71,15 +76,12 @@ def resolve(
     resolved_loss = losses.resolve(loss if loss is not None else getattr(compiled, "loss", None))
     given = optimizer_given if optimizer_given is not None else getattr(compiled, "optimizer", None)
     labels = losses.labels_of(resolved_loss)
+    if labels is Labels.CLASSES and output.shape[-1] == 1:
+        raise UnsupportedModelError(
+            f"loss {resolved_loss.name!r}",
+            "its labels are numbers of classes, but the model has one output, so that 0 is the only label",
+            "give the last layer a unit a class, or use a binary cross-entropy",
+        )
     label = labels.spec(output)
     measured = {metric.name: metric for metric in (metrics.resolve(one, label, output) for one in metrics_given)}
     return Objective(resolved_loss, optimizer.resolve(given), tuple(measured.values()), label, labels)
-
-
-def _per_example(name: str, values: Any, batch_size: int) -> Any:
-    if not values.shape.rank or values.shape[0] != batch_size:
-        raise UnsupportedModelError(
-            f"the {name}", f"it has the shape {values.shape} for a batch of {batch_size}", "give one value an example"
-        )
-    values = tf.cast(values, tf.float32)
-    return tf.reduce_mean(values, list(range(1, values.shape.rank))) if values.shape.rank > 1 else values

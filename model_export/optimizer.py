@@ -4,16 +4,20 @@ Keras's own code computes the step. It is traced on variables of the file, so th
 construction, slots and clipping and weight decay included, and there is no second set of formulas to keep equal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common import global_state
 
 from model_export.errors import UnsupportedModelError
 from model_export.optimizers import Yogi
 
+_NUMBERS = "object_name_uids"  # where Keras counts the names it makes up
 _NAMES = "sgd, adam, adamw, adagrad, rmsprop, yogi"
 _GIVE_ONE = f"use a Keras optimizer, or one of the names {_NAMES}"
 # What would change more than the step of one batch.
@@ -71,13 +75,25 @@ def rate_of(optimizer: Any) -> float:
 
 def copy(optimizer: Any, variables: Sequence[Any], originals: Sequence[Any]) -> Any:
     """The same optimizer, fresh, for other variables than the original ones."""
-    # Keras numbers the names of optimizers; with one name the same model makes the same file.
+    # With one name, and slots numbered from the start, the same model makes the same file.
     made = type(optimizer).from_config(optimizer.get_config() | {"name": "optimizer"})
     kept = [one for one, original in zip(variables, originals, strict=True) if not _decays(optimizer, original)]
     if kept:
         made.exclude_from_weight_decay(var_list=kept)
-    made.build(list(variables))
+    with _numbering_anew():
+        made.build(list(variables))
     return made
+
+
+@contextmanager
+def _numbering_anew() -> Iterator[None]:
+    """Inside, what Keras gives no name is `variable`, `variable_1`, …, whatever was made before."""
+    numbers = global_state.get_global_attribute(_NUMBERS)
+    global_state.set_global_attribute(_NUMBERS, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_NUMBERS, numbers)
 
 
 def slots_of(optimizer: Any) -> list[Any]:

@@ -35,7 +35,7 @@ class Step:
     """
 
     loss: float
-    sums: dict[str, float]
+    sums: dict[str, Array]
     moved: dict[str, Array]
     doubt: dict[str, Array]
 
@@ -75,23 +75,23 @@ class Reference:
 
     def _moved(
         self, values: Tensors, batch: tuple[Array, Array], rate: float, pull: Tensors
-    ) -> tuple[float, float, dict[str, float], dict[str, Array]]:
+    ) -> tuple[float, float, dict[str, Array], dict[str, Array]]:
         self._assign(values)
         self._own.optimizer.learning_rate = rate
         pulls = [tf.constant(pull[one.name], tf.float32) for one in self._own.parameters]
         loss, largest, sums = self._step(tf.constant(batch[0]), tf.constant(batch[1]), pulls)
         moved = {one.name: np.asarray(one.read()) for one in self._own.kept}
-        return float(loss), float(largest), {name: float(value) for name, value in sums.items()}, moved
+        return float(loss), float(largest), _numbers(sums), moved
 
     def output(self, values: Tensors, x: Array) -> Array:
         """The model's output for a batch."""
         self._assign(values)
         return np.asarray(self._output(tf.constant(x)))
 
-    def measure(self, values: Tensors, x: Array, y: Array) -> Mapping[str, float]:
-        """The sum over a batch of the loss and of every metric."""
+    def measure(self, values: Tensors, x: Array, y: Array) -> dict[str, Array]:
+        """The sum over a batch of the loss and of every metric, as `evaluate` gives them."""
         self._assign(values)
-        return {name: float(value) for name, value in self._measure(tf.constant(x), tf.constant(y)).items()}
+        return _numbers(self._measure(tf.constant(x), tf.constant(y)))
 
     def _assign(self, values: Tensors) -> None:
         for one in self._own.kept:
@@ -124,10 +124,9 @@ class Reference:
         return loss if forward.penalty is None else loss + forward.penalty
 
     def _sums(self, y: Any, forward: Forward) -> dict[str, Any]:
-        count = tf.cast(tf.shape(y)[0], tf.float32)
-        sums = {LOSS: count * self._loss(y, forward)}
+        sums = {LOSS: tf.cast(tf.shape(y)[0], tf.float32) * self._loss(y, forward)}
         for metric in self._own.objective.metrics:
-            sums[metric.name] = count * tf.reduce_mean(tf.cast(metric.in_keras(y, forward.outputs), tf.float32))
+            sums |= metric.sums_in_keras(y, forward.outputs)
         return sums
 
     def _inferred(self, x: Any) -> Forward:
@@ -143,6 +142,10 @@ class Reference:
             return nullcontext()
         step = tf.cast(tf.reshape(self._own.optimizer.iterations.value, [1]), tf.int32)
         return drawing(AS_ON_DEVICE, self._own.seed.read(), step)
+
+
+def _numbers(sums: Mapping[str, Any]) -> dict[str, Array]:
+    return {name: np.atleast_1d(value.numpy()).astype(np.float64) for name, value in sums.items()}
 
 
 def _function(body: Callable[..., Any]) -> Any:

@@ -2,6 +2,7 @@
 
     train(x, y, weight)     -> loss                      one step; the weighted mean loss before it
     evaluate(x, y, weight)  -> <metric>_sum, <metric>_count   for the loss and every metric
+                                                  (an AUC has vectors: auc_true_positives_sum, …; model_export.auc)
     infer(x)                -> output
     save(flag)              -> one tensor a parameter, statistic and slot
     restore(what save gave) -> restored          1 when done
@@ -18,7 +19,7 @@ import tensorflow as tf
 from model_export.file_variables import assign_all, read_all, specs
 from model_export.learner import SCALAR, Learner, Measurement
 from model_export.signature import Signature
-from plans.client import FLAG
+from plans.program import FLAG
 
 
 def conventional(learner: Learner) -> tuple[Signature, ...]:

@@ -4,8 +4,8 @@ Steps start from values drawn around the model's own, each step anew, so that ro
 compared is the step itself, not the parameters after it, where a small learning rate would hide a wrong gradient.
 
 Everything is compared with the runtime's delegate and, fewer times because that is slow, without it: the runtimes' own
-kernels may write over a tensor that another still looks at (two reshapes of one tensor, of which a product takes the
-place of one), which the delegate hides. Devices of another kind run those kernels.
+kernels round otherwise, and their planner shares memory that the delegate does not (see `model_export.shared_memory`).
+Devices of another kind run those kernels.
 
 Tolerance: 1e-5 of the largest expected value, for sums in another order; 1e-6 of the largest value that entered,
 for its rounding (float32 itself rounds at 6e-8); and what a step of this optimizer makes of gradients that are rounded
@@ -13,7 +13,6 @@ so. A draw may fall on a tie (two equal activations in a pool, two equal classes
 another way there: a differing draw is repeated with another, twice at most. A wrong program is wrong in every draw.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -120,14 +119,14 @@ def _compare_training(
     begin |= {name: np.array([rate], np.float32) for name, rate in rates.items()}
     program.call("train_begin", **begin, **({} if learner.seed is None else {SEED: start[learner.seed.name]}))
     values, doubt = start, {name: np.zeros(()) for name in start}
-    totals: Counter[str] = Counter()
+    totals: dict[str, Array] = {}
     for count in counts:
         batch = draw.batch(count)
         pull = {one.name: rates.get(PROXIMAL, 0.0) * (values[one.name] - start[one.name]) for one in learner.parameters}
         step = reference.step(values, *batch.real, learning_rate=rates[LEARNING_RATE], pull=pull)
         loss = program.call("train_step", **batch.fed)["loss"]
         _same("train_step", "loss", loss, np.array([step.loss]), 1.0 + sum(map(_largest, doubt.values())) / ROUNDING)
-        totals.update(step.sums)
+        totals = _added(totals, step.sums)
         values, doubt = step.moved, {name: doubt[name] + step.doubt[name] for name in doubt}
     finished = program.call("train_finish", flag=_FLAG)
     weight: int = sum(counts)
@@ -141,13 +140,13 @@ def _compare_training(
 def _compare_evaluate_work(program: Program, reference: Reference, draw: Draw) -> None:
     values = draw.started()
     program.call("evaluate_begin", **{one.name: values[one.name] for one in draw.learner.exchanged})
-    totals: Counter[str] = Counter()
+    totals: dict[str, Array] = {}
     for count in draw.counts():
         batch = draw.batch(count)
         sums = reference.measure(values, *batch.real)
-        totals.update(sums)
+        totals = _added(totals, sums)
         loss = program.call("evaluate_step", **batch.fed)["loss"]
-        _same("evaluate_step", "loss", loss, np.array([sums[LOSS] / count]))
+        _same("evaluate_step", "loss", loss, sums[LOSS] / count)
     _compare_sums("evaluate_finish", program.call("evaluate_finish", flag=_FLAG), totals, sum(draw.counts()))
 
 
@@ -170,10 +169,14 @@ def _compare_server(program: Program, draw: Draw, rates: Mapping[str, float]) ->
     _all_same("evaluate_prepare", program.call("evaluate_prepare", **state), exchanged)
 
 
-def _compare_sums(signature: str, outputs: Mapping[str, Array], sums: Mapping[str, float], count: int) -> None:
+def _added(totals: Mapping[str, Array], sums: Tensors) -> dict[str, Array]:
+    return {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+
+
+def _compare_sums(signature: str, outputs: Tensors, sums: Tensors, count: int) -> None:
     for name, expected in sums.items():
         _same(signature, f"{name}_count", outputs[f"{name}_count"], np.array([count]))
-        _same(signature, f"{name}_sum", outputs[f"{name}_sum"] / count, np.array([expected / count]))
+        _same(signature, f"{name}_sum", outputs[f"{name}_sum"] / count, expected / count)
 
 
 def _all_same(signature: str, outputs: Mapping[str, Array], expected: Mapping[str, Array]) -> None:

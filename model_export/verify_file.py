@@ -1,5 +1,6 @@
 """Holds a file that was exported earlier, or elsewhere, against the Keras model it should be an export of."""
 
+import re
 from pathlib import Path
 
 from model_export.errors import FileError, MissingTensorFlowError
@@ -61,4 +62,5 @@ def _batch_size(program: Program) -> int:
 
 def _metrics(program: Program) -> tuple[str, ...]:
     measured = (name.removesuffix(_COUNT) for name in program.outputs("evaluate") if name.endswith(_COUNT))
-    return tuple(sorted(name for name in measured if name != "loss"))
+    names = {re.sub(r"_(true|false)_positives$", "", name) for name in measured}  # an AUC has two counts
+    return tuple(sorted(names - {"loss"}))

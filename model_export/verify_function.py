@@ -3,9 +3,17 @@
 Each comparison starts a new program and new variables, and calls every function in the order they were given, several
 times over, so that what one leaves in the state is what the next one finds. Integers and bools are equal or wrong;
 floats have the tolerance of `model_export.verify`, and a differing draw is repeated with another, as there.
+
+Not every number makes sense to every function: an index, a divisor, what a logarithm takes. Where TensorFlow itself
+fails on a draw, or comes to no finite number, tamer numbers are drawn, the last of them all zero. A difference between
+finite numbers is never forgiven so.
 """
 
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,13 +22,18 @@ import tensorflow as tf
 from model_export.errors import VerificationError
 from model_export.function import ExportedFunctions, Function
 from model_export.verify import ROUNDING, TOLERANCE
-from plans.client import FLAG
 from plans.manifest import Port
-from plans.program import Program, unbind_all
+from plans.program import FLAG, Program, unbind_all
 from wire.tensors import Array, Tensors, TensorSpec
 
 _ROUNDS = 3
 _DRAWS = 3
+
+_log = logging.getLogger(__name__)
+
+
+class _OutOfDomainError(Exception):
+    """The numbers that were drawn mean nothing to a function."""
 
 
 def verify_functions(
@@ -31,12 +44,21 @@ def verify_functions(
     Raises:
         VerificationError: naming the signature and the tensor.
     """
+    differing: VerificationError | None = None
     for draw in range(1, _DRAWS + 1):
         try:
-            return _compare(exported, functions, initial, np.random.default_rng(draw))
-        except VerificationError:
-            if draw == _DRAWS:
-                raise
+            return _compare(exported, functions, initial, partial(_drawn, random=np.random.default_rng(draw)))
+        except VerificationError as error:
+            differing = error
+        except _OutOfDomainError:
+            continue
+    if differing is not None:
+        raise differing
+    for tame in (_positive, _zeros):
+        with suppress(_OutOfDomainError):
+            return _compare(exported, functions, initial, tame)
+    # What is left, such as a reshape to a size that is given, is held against TensorFlow by nobody.
+    _log.warning("%s: TensorFlow computes nothing finite from any number that was tried", ", ".join(functions))
     return None
 
 
@@ -44,20 +66,46 @@ def _compare(
     exported: ExportedFunctions,
     functions: Mapping[str, Function],
     initial: Mapping[str, Array],
-    random: np.random.Generator,
+    draw: Callable[[TensorSpec], Array],
 ) -> None:
+    """One comparison, on inputs that `draw` gives.
+
+    Raises:
+        VerificationError: see `verify_functions`.
+        _OutOfDomainError: TensorFlow failed, or the two differ after something was not finite.
+    """
     program = Program(exported.tflite)
     variables = {name: tf.Variable(value) for name, value in initial.items()}
+    is_finite = True
     for index in range(max([_ROUNDS, *(len(function.samples) for function in functions.values())])):
         for name, function in functions.items():
-            ports = exported.signatures[name]
-            inputs = _inputs(function, ports.inputs, index, random)
-            given = function.body(variables, **{key: tf.constant(value) for key, value in inputs.items()}) or {}
+            inputs = _inputs(function, exported.signatures[name].inputs, index, draw)
+            given = _in_tensorflow(function, variables, inputs)
+            is_finite = is_finite and _all_finite([*given.values(), *(one.numpy() for one in variables.values())])
             found = _on_device(program, exported, name, inputs)
             if function.is_random:
                 _finite(name, found)
-            else:
+                continue
+            try:
                 _same(name, inputs, found, given)
+            except VerificationError:
+                if is_finite or function.samples:
+                    raise
+                raise _OutOfDomainError from None
+
+
+def _in_tensorflow(function: Function, variables: Mapping[str, Any], inputs: Tensors) -> dict[str, Array]:
+    try:
+        given = function.body(variables, **{name: tf.constant(value) for name, value in inputs.items()}) or {}
+    except tf.errors.OpError as error:
+        if function.samples:
+            raise
+        raise _OutOfDomainError from error
+    return {name: np.asarray(tf.convert_to_tensor(value)) for name, value in given.items()}
+
+
+def _all_finite(arrays: Sequence[Array]) -> bool:
+    return all(bool(np.isfinite(array).all()) for array in arrays if array.dtype.kind == "f")
 
 
 def _on_device(program: Program, exported: ExportedFunctions, name: str, inputs: Tensors) -> dict[str, Array]:
@@ -69,17 +117,30 @@ def _on_device(program: Program, exported: ExportedFunctions, name: str, inputs:
     return unbind_all(ports.outputs, outputs)
 
 
-def _inputs(function: Function, ports: Mapping[str, Port], index: int, random: np.random.Generator) -> dict[str, Array]:
+def _inputs(
+    function: Function, ports: Mapping[str, Port], index: int, draw: Callable[[TensorSpec], Array]
+) -> dict[str, Array]:
     if function.samples:
         return {name: np.asarray(value) for name, value in function.samples[index % len(function.samples)].items()}
-    return {name: _draw(port.spec, random) for name, port in ports.items()}
+    return {name: draw(port.spec) for name, port in ports.items()}
 
 
-def _draw(spec: TensorSpec, random: np.random.Generator) -> Array:
+def _drawn(spec: TensorSpec, random: np.random.Generator) -> Array:
     if spec.dtype == "float32":
         return np.asarray(random.standard_normal(spec.shape), np.float32)
     highest = 256 if spec.dtype == "uint8" else 2
     return np.asarray(random.integers(0, highest, spec.shape)).astype(spec.dtype)
+
+
+def _positive(spec: TensorSpec) -> Array:
+    """Floats between a half and one, all different; integers that are 1."""
+    if spec.dtype != "float32":
+        return np.ones(spec.shape, spec.dtype)
+    return np.linspace(0.5, 1.0, math.prod(spec.shape), dtype=np.float32).reshape(spec.shape)
+
+
+def _zeros(spec: TensorSpec) -> Array:
+    return np.zeros(spec.shape, spec.dtype)
 
 
 def _finite(signature: str, found: Tensors) -> None:
@@ -88,11 +149,13 @@ def _finite(signature: str, found: Tensors) -> None:
             raise VerificationError(signature, name, np.inf, 0.0, "TensorFlow")
 
 
-def _same(signature: str, inputs: Tensors, found: Tensors, given: Mapping[str, Any]) -> None:
+def _same(signature: str, inputs: Tensors, found: Tensors, given: Tensors) -> None:
     entered = max([1.0, *(_largest(value) for value in inputs.values() if value.dtype.kind == "f")])
     for name, value in found.items():
-        expected = np.asarray(tf.convert_to_tensor(given[name]))
-        tolerance = TOLERANCE * _largest(expected) + ROUNDING * entered if expected.dtype.kind == "f" else 0.0
+        expected = given[name]
+        tolerance = (
+            TOLERANCE * _largest(_finite_part(expected)) + ROUNDING * entered if expected.dtype.kind == "f" else 0.0
+        )
         difference = _difference(value, expected)
         if not difference <= tolerance:  # a NaN is not smaller either
             raise VerificationError(signature, name, difference, tolerance, "TensorFlow")
@@ -105,6 +168,10 @@ def _difference(found: Array, expected: Array) -> float:
     equal = (found == expected) | (np.isnan(found) & np.isnan(expected))
     with np.errstate(invalid="ignore"):
         return _largest(np.where(equal, 0.0, found.astype(np.float64) - expected))
+
+
+def _finite_part(values: Array) -> Array:
+    return np.asarray(np.where(np.isfinite(values), values, 0))
 
 
 def _largest(values: Array) -> float:

@@ -24,7 +24,7 @@ from model_export.file_variables import assign_all, specs
 from model_export.learner import SCALAR, Learner, Measurement
 from model_export.signature import Signature
 from model_export.signatures import sums_and_counts
-from plans.client import FLAG
+from plans.program import FLAG
 from wire.tensors import TensorSpec
 
 LEARNING_RATE = "learning_rate"

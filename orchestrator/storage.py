@@ -1,6 +1,7 @@
 """Bytes on disk: immutable blobs by their content, and the raw updates of open rounds.
 
     blobs/ab/abcdef…           plans, broadcasts and checkpoints, by SHA-256; never changed, never half there
+    temps/ab/abcdef…           what a round's preparation left for its update; kept likewise, and served to nobody
     updates/<assignment>/<sha> what devices sent for rounds that are still open
 
 Everything is written beside its place, flushed, renamed, and the folder flushed: when a call returns, a power cut
@@ -115,23 +116,23 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self._blobs = root / "blobs"
+        self._temps = root / "temps"
         self._updates = root / "updates"
-        self._blobs.mkdir(parents=True, exist_ok=True)
-        self._updates.mkdir(parents=True, exist_ok=True)
+        for folder in (self._blobs, self._temps, self._updates):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, data: bytes) -> Resource:
         """Keep some bytes and give their name. The same bytes again change nothing, or mend what the disk damaged."""
-        resource = Resource(hashlib.sha256(data).hexdigest(), len(data))
-        path = self._blob_path(resource.sha256)
-        if not path.exists() or path.read_bytes() != data:
-            write_durably(path, data)
-            _flush_folder(self._blobs)
-        return resource
+        return _put(self._blobs, data)
+
+    def put_temp(self, data: bytes) -> Resource:
+        """`put`, where nobody but this server can ask for the bytes."""
+        return _put(self._temps, data)
 
     def blob_path(self, sha256: str) -> Path | None:
         """The file of some kept bytes, or None where there are none of that name."""
         is_digest = len(sha256) == 64 and all(character in "0123456789abcdef" for character in sha256)  # noqa: PLR2004
-        path = self._blob_path(sha256)
+        path = _kept(self._blobs, sha256)
         return path if is_digest and path.exists() else None
 
     def read(self, sha256: str) -> bytes:
@@ -141,10 +142,11 @@ class FolderStore:
             FileNotFoundError: there are none of that name.
             DamagedBlobError: they are not what was kept.
         """
-        data = self._blob_path(sha256).read_bytes()
-        if (found := hashlib.sha256(data).hexdigest()) != sha256:
-            raise DamagedBlobError(f"the store's file {sha256} has the digest {found}; restore it from a backup")
-        return data
+        return _read(self._blobs, sha256)
+
+    def read_temp(self, sha256: str) -> bytes:
+        """`read`, of what `put_temp` kept."""
+        return _read(self._temps, sha256)
 
     def receive_update(self, assignment_id: str, expected: Resource) -> IncomingUpdate:
         """Begin to take an assignment's update.
@@ -170,5 +172,22 @@ class FolderStore:
         """Delete an assignment's raw updates."""
         shutil.rmtree(self._updates / assignment_id, ignore_errors=True)
 
-    def _blob_path(self, sha256: str) -> Path:
-        return self._blobs / sha256[:2] / sha256
+
+def _kept(folder: Path, sha256: str) -> Path:
+    return folder / sha256[:2] / sha256
+
+
+def _put(folder: Path, data: bytes) -> Resource:
+    resource = Resource(hashlib.sha256(data).hexdigest(), len(data))
+    path = _kept(folder, resource.sha256)
+    if not path.exists() or path.read_bytes() != data:
+        write_durably(path, data)
+        _flush_folder(folder)
+    return resource
+
+
+def _read(folder: Path, sha256: str) -> bytes:
+    data = _kept(folder, sha256).read_bytes()
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise DamagedBlobError(f"the store's file {sha256} has the digest {found}; restore it from a backup")
+    return data

@@ -71,7 +71,7 @@ class Worker:
         if checkpoint is None:
             return
         try:
-            broadcast = await self._in_thread(lambda: self._aggregator.prepare(task, checkpoint.resource))
+            start = await self._in_thread(lambda: self._aggregator.prepare(task, checkpoint.resource))
         except Exception as error:
             if _passes(error):
                 raise
@@ -82,9 +82,7 @@ class Worker:
             )
             return
         await self._write(
-            lambda tx: aggregation.open_round(
-                tx, task.task_id, checkpoint.round_number, broadcast, self._context.clock()
-            )
+            lambda tx: aggregation.open_round(tx, task.task_id, checkpoint.round_number, start, self._context.clock())
         )
 
     async def _aggregate(self, round_id: str) -> None:
@@ -92,9 +90,7 @@ class Worker:
         if round_ is None or round_.state is not RoundState.AGGREGATION:
             return
         try:
-            result = await self._in_thread(
-                lambda: self._aggregator.aggregate(round_.task, checkpoint.resource, reports)
-            )
+            result = await self._in_thread(lambda: self._aggregator.aggregate(round_, checkpoint.resource, reports))
         except Exception as error:
             if _passes(error):
                 raise

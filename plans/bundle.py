@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from plans import manifest as manifests
+from plans import consistency
 from plans.errors import InvalidPlanError
 from plans.manifest import Manifest
 from wire import codec, tensors
@@ -76,7 +76,7 @@ def unpack(data: bytes) -> Plan:
         raise InvalidPlanError(
             f"expected the zip of a .plan file, found {len(data)} bytes that are not ({error})"
         ) from None
-    manifest = manifests.parse(contents[MANIFEST])
+    manifest = consistency.parse(contents[MANIFEST])
     try:
         initial = tensors.decode_as(manifest.state_specs, contents[INITIAL])
     except TensorFormatError as error:

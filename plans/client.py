@@ -1,21 +1,20 @@
-"""The client's part of a round: `begin`, a `step` for every batch, `finish`.
+"""The client's part of a round: `begin`, the passes in their order, `finish`.
 
-The host, whether a device, a phone or a simulation, owns this loop and does no arithmetic of its own: it pads a short
-batch with examples of weight zero, and everything else happens inside the signatures.
+A pass is `open`, where there is one, and a `step` for every batch of its selector. The host, whether a device, a phone
+or a simulation, owns this loop and does no arithmetic of its own: it pads a short batch with examples of weight zero,
+and everything else happens inside the signatures.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from plans.errors import ProgramError, UnfitExamplesError
-from plans.manifest import Order, Port, Selector, Work
-from plans.program import Program, bind, unbind_all
+from plans.manifest import Order, Pass, Port, Selector, Work
+from plans.program import FLAG, Program, bind, unbind_all
 from wire.tensors import Array, Tensors
-
-FLAG = "flag"
 
 
 class Examples(Protocol):
@@ -32,18 +31,19 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class ClientResult:
-    """What a client gives back: its update, its metrics, and how many examples went through `step`."""
+    """What a client gives back: its update, its metrics, and how many examples in how many batches it went through."""
 
     update: dict[str, Array]
     metrics: dict[str, float]
     examples: int
+    steps: int
 
 
 def run(
     program: Program,
     work: Work,
     broadcast: Tensors,
-    examples: Examples,
+    examples: Mapping[str, Examples],
     *,
     seed: int,
     on_step: Callable[[int, int], None] = lambda done, total: None,
@@ -53,28 +53,37 @@ def run(
     Args:
         program: the plan's `client.tflite`; its variables are assigned anew by `begin`.
         broadcast: the logical tensors of `work.broadcast`.
-        seed: decides the order of the examples, and every random number that the work draws.
+        examples: by collection, all that the passes select from.
+        seed: decides the order of the examples, the same in every pass, and every random number that the work draws.
         on_step: called after every batch with the number of batches done and in all; what it raises ends the run.
 
     Raises:
         ProgramError: the examples or the broadcast do not fit the signatures, or the runtime failed.
     """
-    (selector,) = work.selectors
-    if missing := sorted(work.broadcast.keys() - broadcast.keys()):
-        raise ProgramError(f"the broadcast has no {', '.join(missing)}")
-    arguments = {name: bind(port, broadcast[name]) for name, port in work.broadcast.items()}
-    if work.seed is not None:
-        arguments[work.seed] = np.array([seed % (1 << 31)], np.int32)
-    program.call(work.begin, **(arguments or {FLAG: _flag()}))
-    total = step_count(selector, len(examples))
-    seen = 0
-    for done, indices in enumerate(batches(selector, len(examples), seed), start=1):
-        program.call(work.step, **_batch(work, selector, examples.read(indices), len(indices)))
-        seen += len(indices)
-        on_step(done, total)
+    collections = {one.selector.collection for one in work.passes}
+    if missing := sorted(collections - examples.keys()):
+        raise UnfitExamplesError(f"there is no collection {', '.join(missing)}")
+    # Counted once: what is stored meanwhile belongs to no pass, or a second one would see other examples.
+    counts = {name: len(examples[name]) for name in collections}
+    total = sum(step_count(one.selector, counts[one.selector.collection]) for one in work.passes)
+    _begin(program, work, broadcast, seed)
+    done = seen = 0
+    for one in work.passes:
+        collection = one.selector.collection
+        if one.open is not None:
+            program.call(one.open, **{FLAG: _flag()})
+        for indices in batches(one.selector, counts[collection], seed):
+            program.call(one.step, **_batch(one, examples[collection].read(indices), len(indices)))
+            done, seen = done + 1, seen + len(indices)
+            on_step(done, total)
     outputs = program.call(work.finish, **{FLAG: _flag()})
     metrics = unbind_all(work.metrics, outputs)
-    return ClientResult(unbind_all(work.update, outputs), {name: float(value) for name, value in metrics.items()}, seen)
+    return ClientResult(
+        update=unbind_all(work.update, outputs),
+        metrics={name: float(value) for name, value in metrics.items()},
+        examples=seen,
+        steps=done,
+    )
 
 
 def batches(selector: Selector, count: int, seed: int) -> Iterator[list[int]]:
@@ -83,31 +92,52 @@ def batches(selector: Selector, count: int, seed: int) -> Iterator[list[int]]:
     Shuffled anew in every epoch from the seed, so that the same assignment, run again, does the same.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
-    kept = count if selector.limit is None else min(count, selector.limit)
+    kept = _kept(selector, count)
     for _ in range(selector.epochs):
-        shuffled = selector.order is Order.SHUFFLED
-        order = generator.permutation(count)[:kept] if shuffled else np.arange(kept)
-        for start in range(0, kept, selector.batch_size):
-            yield [int(index) for index in order[start : start + selector.batch_size]]
+        match selector.order:
+            case Order.STORED:
+                order = np.arange(kept)
+            case Order.SHUFFLED:
+                order = generator.permutation(count)[:kept]
+            case Order.NEWEST:
+                order = np.arange(count - 1, count - 1 - kept, -1)
+        whole = kept - kept % selector.batch_size if selector.drop_remainder else kept
+        for start in range(0, whole, selector.batch_size):
+            yield [int(index) for index in order[start : min(start + selector.batch_size, whole)]]
 
 
 def step_count(selector: Selector, count: int) -> int:
     """How many batches `batches` gives."""
-    kept = count if selector.limit is None else min(count, selector.limit)
-    return selector.epochs * -(-kept // selector.batch_size)
+    kept, size = _kept(selector, count), selector.batch_size
+    return selector.epochs * (kept // size if selector.drop_remainder else -(-kept // size))
+
+
+def _kept(selector: Selector, count: int) -> int:
+    return count if selector.limit is None else min(count, selector.limit)
+
+
+def _begin(program: Program, work: Work, broadcast: Tensors, seed: int) -> None:
+    if missing := sorted(work.broadcast.keys() - broadcast.keys()):
+        raise ProgramError(f"the broadcast has no {', '.join(missing)}")
+    arguments = {name: bind(port, broadcast[name]) for name, port in work.broadcast.items()}
+    if work.seed is not None:
+        arguments[work.seed] = np.array([seed % (1 << 31)], np.int32)
+    program.call(work.begin, **(arguments or {FLAG: _flag()}))
 
 
 def _flag() -> Array:
     return np.ones([1], np.float32)
 
 
-def _batch(work: Work, selector: Selector, fields: Tensors, count: int) -> dict[str, Array]:
+def _batch(one: Pass, fields: Tensors, count: int) -> dict[str, Array]:
+    selector = one.selector
     arguments = {
         name: _padded(name, port, fields, selector.inputs[name], selector.batch_size)
-        for name, port in work.inputs.items()
+        for name, port in one.inputs.items()
     }
-    arguments[work.example_weight] = (np.arange(selector.batch_size) < count).astype(np.float32)
-    return arguments
+    if one.example_weight is not None:
+        arguments[one.example_weight] = (np.arange(selector.batch_size) < count).astype(np.float32)
+    return arguments or {FLAG: _flag()}
 
 
 def _padded(name: str, port: Port, fields: Tensors, field: str, batch_size: int) -> Array:
@@ -123,6 +153,8 @@ def _padded(name: str, port: Port, fields: Tensors, field: str, batch_size: int)
         )
     if _is_outside(port, values):
         raise UnfitExamplesError(f"the field {field!r} holds values outside {port.smallest} to {port.largest}")
+    if len(values) == batch_size:
+        return values.reshape(batch_size, *port.at_runtime.shape)
     padded = np.zeros((batch_size, *port.at_runtime.shape), values.dtype)
     padded[: len(values)] = values.reshape(len(values), *port.at_runtime.shape)
     return padded

@@ -5,7 +5,8 @@ PlanError
 ├── UnsupportedPlanError  a sound plan that asks for something this version does not do
 ├── ProgramError          a signature was called with the wrong arrays, or the runtime failed
 │   └── UnfitExamplesError    a device's examples are not what the plan takes
-└── ContributionError     an update that must not be counted; `code` says why
+├── ContributionError     an update that must not be counted; `code` says why
+└── ZeroWeightError       a mean over updates that weigh nothing
 """
 
 from wire.errors import ErrorCode
@@ -37,3 +38,7 @@ class ContributionError(PlanError):
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ZeroWeightError(PlanError):
+    """The weights of a round's updates add up to zero, so that their mean is no number."""

@@ -2,27 +2,31 @@
 
 A manifest says what crosses the network, which signature does what, and how updates are summed. It is written down
 whole from the first format on: what a plan may say and this version does not yet do is part of the record, and
-`check_supported` refuses it by name, so that no device ever runs half of a plan.
+`check_supported` refuses it by name, so that no device ever runs half of a plan. `plans.consistency` reads a manifest
+and refuses one that contradicts itself.
 
 Tensors have two specs. The *logical* one is what the computation means (`int64`, `float32[]`); the *bound* one is what
 the signature takes, because a phone's runtime has no rank-0 inputs. `plans.program` alone converts.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from plans.errors import InvalidPlanError, UnsupportedPlanError
-from wire import codec
-from wire.errors import MessageError
-from wire.tensors import NAME_PATTERN, TensorSpec
+from wire.tensors import TensorSpec
 
 FORMAT_VERSION = 1
 
 # What a reader of this version can do. A plan lists what it needs; a device declines one it does not know.
-FEATURES = frozenset({"begin_step_finish", "mean", "sum"})
+FEATURES = frozenset(
+    {"custom_aggregation", "extremes", "mean", "newest", "passes", "result", "sum", "temp", "wide_sums"}
+)
+
+WIDE_BITS = 320  # a sum of this width holds every float32 and every int64 exactly
+WIDE_FRACTION_BITS = 149  # 2^-149 is float32's smallest step
 
 
 class Role(StrEnum):
@@ -65,6 +69,7 @@ class Order(StrEnum):
 
     STORED = "stored"
     SHUFFLED = "shuffled"
+    NEWEST = "newest"  # the last stored first
 
 
 class Operator(StrEnum):
@@ -107,6 +112,14 @@ class StateTensor:
 
 
 @dataclass(frozen=True)
+class ResultTensor:
+    """One tensor of a round's result. `path` is its place in the computation's type (`histogram/counts`)."""
+
+    port: Port
+    path: str = ""
+
+
+@dataclass(frozen=True)
 class Condition:
     """`field operator value`, one clause of a selector's filter; clauses are joined by *and*."""
 
@@ -120,9 +133,10 @@ class Selector:
     """Which examples of a device's store go through `step`, in batches of what size and how often.
 
     Attributes:
-        inputs: the signature's input for each field of the collection, as {input: field}.
+        inputs: the field of the collection that fills each input of `step`, as {input: field}.
         limit: at most so many examples; None for all.
         epochs: how many times the selection is gone through.
+        drop_remainder: a last batch that is short is left out, in every epoch.
     """
 
     collection: str
@@ -132,6 +146,26 @@ class Selector:
     order: Order = Order.STORED
     limit: int | None = None
     filter: tuple[Condition, ...] = ()
+    drop_remainder: bool = False
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way through some of a device's examples: `open` once if there is one, then `step` for every batch.
+
+    Attributes:
+        step: a signature of `client.tflite`.
+        inputs: what `step` takes, one example's logical spec each, without the batch.
+        example_weight: the input of `step` that is 1 for an example and 0 for padding; None where no batch is short.
+        open: a signature that takes the flag, called before the first batch: what an earlier pass left is turned into
+            what this one starts from.
+    """
+
+    step: str
+    inputs: dict[str, Port]
+    selector: Selector
+    example_weight: str | None = None
+    open: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,15 +180,23 @@ class Step:
 class Aggregation:
     """How some tensors of the updates become one.
 
-    A `mean` is two sums, of weight x value and of the weight; `finish` has multiplied and `update` divides. Sums are
-    integers modulo 2^bits: a value v counts as round(v x 2^fraction_bits).
+    A `mean` is two sums, of weight × value and of the weight; `finish` has multiplied and `update_state` divides. Sums
+    are integers modulo 2^bits: a value v counts as round(v × 2^fraction_bits). With 320 bits they are *wide*: 149
+    fraction bits hold every float32 exactly, none every int64.
 
     Attributes:
-        values: the update's tensors that this entry sums.
+        values: the update's tensors that this entry takes.
         weight: for a mean, the update's tensor that holds the weight.
-        bound: the largest magnitude that one value may have; None for what the round's size leaves room for.
+        bound: the largest magnitude that one value may have; None for what the round's size leaves room for. For a
+            `secure_sum`, whose values are integers, none is below 0 either.
         denominator: `weight`, or `fixed` where privacy asks for a constant.
-        signatures: for `custom`, the server's signatures {accumulate, merge, report}.
+        signatures: for `custom`, the server's signatures {zero, accumulate, merge, report}:
+            `zero(flag) -> accumulator`, `accumulate(<name>..., value_<name>...) -> accumulator`,
+            `merge(<name>..., other_<name>...) -> accumulator`, `report(<name>...) -> result`.
+        modulus: for a `modular_sum`, whose values are integers from 0 to modulus - 1.
+        accumulator, result: for `custom`, what its signatures carry, and what `report` gives.
+        on_zero_weight: for a mean, `error` where a total weight of zero ends the round, `nan` where `update_state` is
+            to see it (0 / 0).
     """
 
     name: str
@@ -167,41 +209,50 @@ class Aggregation:
     steps: tuple[Step, ...] = ()
     denominator: str = "weight"
     signatures: dict[str, str] = field(default_factory=dict)
+    modulus: int | None = None
+    accumulator: dict[str, Port] = field(default_factory=dict)
+    result: dict[str, Port] = field(default_factory=dict)
+    on_zero_weight: str = "error"
 
     @property
     def tensors(self) -> tuple[str, ...]:
         """Every tensor of the update that this entry takes."""
         return self.values if self.weight is None else (*self.values, self.weight)
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether its sums are exact, whatever the values."""
+        return self.bits == WIDE_BITS
+
 
 @dataclass(frozen=True)
 class Work:
     """One thing that clients do in a round, and what the server does around it.
 
-    The device owns the loop: `begin(broadcast, device state)`, `step(batch)` for every batch, `finish() -> update,
-    metrics, device state`. The server has `prepare(state) -> broadcast` and `update(state, sums) -> state, metrics`.
+    The device owns the loop: `begin(broadcast, device state)`, every pass in its order, `finish() -> update, metrics,
+    device state`. The server has `prepare(state, carried) -> broadcast, temp` and `update_state(state, carried, temp,
+    sums) -> state, result, metrics`. A signature that would take nothing takes a `flag`, and one that would give
+    nothing gives `ready`, because a phone's runtime has no signature without inputs or outputs.
 
     Attributes:
-        begin, step, finish: names of signatures of `client.tflite`. `finish` takes a `flag`, because a phone's
-            runtime has no signature without inputs.
-        inputs: what `step` takes from the examples, one example's logical spec each (without the batch).
-        example_weight: the input of `step` that is 1 for an example and 0 for padding.
+        begin, finish: names of signatures of `client.tflite`.
+        passes: the ways through the device's examples; none for a computation that needs no data.
         seed: the input of `begin` that takes the assignment's random seed, if it draws random numbers.
         prepare, update_state: names of signatures of `server.tflite`; no `update_state` where a round leaves the
             state as it is, as an evaluation does.
         temp: what `prepare` gives for `update_state` alone; it never leaves the server.
+        result: what `update_state` gives besides the state: the round's typed result.
+        carried: in a plan of several phases, what `update_state` gives in the place of a new state; the work of the
+            same name in the next phase takes it beside the state.
     """
 
     role: Role
     begin: str
-    step: str
     finish: str
     broadcast: dict[str, Port]
-    inputs: dict[str, Port]
-    example_weight: str
-    selectors: tuple[Selector, ...]
     metrics: dict[str, Port]
     prepare: str
+    passes: tuple[Pass, ...] = ()
     update: dict[str, Port] = field(default_factory=dict)
     update_state: str | None = None
     aggregation: tuple[Aggregation, ...] = ()
@@ -209,16 +260,54 @@ class Work:
     seed: str | None = None
     server_metrics: dict[str, Port] = field(default_factory=dict)
     temp: dict[str, Port] = field(default_factory=dict)
+    result: dict[str, ResultTensor] = field(default_factory=dict)
+    carried: dict[str, Port] = field(default_factory=dict)
 
     @property
     def update_specs(self) -> dict[str, TensorSpec]:
         """The logical specs of what a device uploads."""
-        return {name: port.spec for name, port in self.update.items()}
+        return _specs(self.update)
 
     @property
     def broadcast_specs(self) -> dict[str, TensorSpec]:
         """The logical specs of what a device downloads."""
-        return {name: port.spec for name, port in self.broadcast.items()}
+        return _specs(self.broadcast)
+
+    @property
+    def temp_specs(self) -> dict[str, TensorSpec]:
+        """The logical specs of what the server keeps until the round ends."""
+        return _specs(self.temp)
+
+    @property
+    def result_ports(self) -> dict[str, Port]:
+        """The ports of the round's result."""
+        return {name: tensor.port for name, tensor in self.result.items()}
+
+    @property
+    def aggregate(self) -> dict[str, Port]:
+        """Every tensor that the aggregation gives, which `update_state` takes as `sum_<name>`."""
+        given: dict[str, Port] = {}
+        for entry in self.aggregation:
+            given |= entry.result if entry.kind is Kind.CUSTOM else {name: self.update[name] for name in entry.tensors}
+        return given
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Which of the `FEATURES` this work needs."""
+        kinds = {entry.kind for entry in self.aggregation}
+        orders = {one.selector.order for one in self.passes}
+        needed = {
+            "custom_aggregation": Kind.CUSTOM in kinds,
+            "extremes": bool(kinds & {Kind.MIN, Kind.MAX}),
+            "mean": Kind.MEAN in kinds,
+            "newest": Order.NEWEST in orders,
+            "passes": True,
+            "result": bool(self.result),
+            "sum": Kind.SUM in kinds,
+            "temp": bool(self.temp),
+            "wide_sums": any(entry.is_wide for entry in self.aggregation),
+        }
+        return frozenset(name for name, is_needed in needed.items() if is_needed)
 
 
 @dataclass(frozen=True)
@@ -251,9 +340,26 @@ class Manifest:
         return self.phases[0].works
 
     @property
+    def state_ports(self) -> dict[str, Port]:
+        """The ports of the server's state."""
+        return {name: tensor.port for name, tensor in self.state.items()}
+
+    @property
     def state_specs(self) -> dict[str, TensorSpec]:
         """The logical specs of the server's state."""
-        return {name: tensor.port.spec for name, tensor in self.state.items()}
+        return _specs(self.state_ports)
+
+    def carried_to(self, work: Work) -> dict[str, Port]:
+        """What a work of this plan takes from the work of the same name in the phase before."""
+        for before, phase in pairwise(self.phases):
+            for name, candidate in phase.works.items():
+                if candidate == work and name in before.works:
+                    return before.works[name].carried
+        return {}
+
+    def gives_state(self, work: Work) -> bool:
+        """Whether a work's `update_state` gives a new state: all do but those of a phase that others follow."""
+        return not any(candidate == work for phase in self.phases[:-1] for candidate in phase.works.values())
 
     def work(self, name: str) -> Work:
         """The work of that name, or an `InvalidPlanError` that lists those there are."""
@@ -264,29 +370,9 @@ class Manifest:
         return self.works[name]
 
 
-def parse(data: bytes) -> Manifest:
-    """The manifest that some JSON bytes hold, checked.
-
-    A newer `format_version` is refused before anything else is read, because only its number is known to be there.
-
-    Raises:
-        InvalidPlanError: not a manifest, or one that contradicts itself.
-        UnsupportedPlanError: a newer format.
-    """
-    try:
-        document = codec.parse(data)
-        version = document.get("format_version") if isinstance(document, dict) else None
-        if type(version) is int and version > FORMAT_VERSION:
-            raise UnsupportedPlanError(
-                f"the plan has format {version}; this version reads up to {FORMAT_VERSION}: update fedelta"
-            )
-        manifest = codec.from_json(Manifest, document)
-    except MessageError as error:
-        raise InvalidPlanError(f"manifest.json: {error}") from None
-    problem = next(_contradictions(manifest), None)
-    if problem is not None:
-        raise InvalidPlanError(f"manifest.json: {problem}")
-    return manifest
+def features_of(*works: Work) -> tuple[str, ...]:
+    """The `required_features` of a plan with these works, sorted."""
+    return tuple(sorted({name for work in works for name in work.features}))
 
 
 def check_supported(manifest: Manifest) -> None:
@@ -300,68 +386,6 @@ def check_supported(manifest: Manifest) -> None:
         raise UnsupportedPlanError(f"the plan {manifest.name!r} needs {problem}, which this version does not do")
 
 
-def _contradictions(manifest: Manifest) -> Iterator[str]:
-    if manifest.format_version < 1:
-        yield f"format_version is {manifest.format_version}; the first is 1"
-    if not manifest.phases or not all(phase.works for phase in manifest.phases):
-        yield "a plan has at least one phase, and a phase at least one work"
-    yield from _bad_ports("state", {name: tensor.port for name, tensor in manifest.state.items()})
-    for index, phase in enumerate(manifest.phases):
-        for name, work in phase.works.items():
-            where = f"phases[{index}].works.{name}"
-            yield from (f"{where}: {problem}" for problem in _port_contradictions(work, manifest.state))
-            yield from (f"{where}: {problem}" for problem in _work_contradictions(work))
-
-
-def _port_contradictions(work: Work, state: Mapping[str, StateTensor]) -> Iterator[str]:
-    for group in ("broadcast", "inputs", "update", "metrics", "device_state", "server_metrics", "temp"):
-        yield from _bad_ports(group, getattr(work, group))
-    for name, port in (work.metrics | work.server_metrics).items():
-        if port.spec.shape != ():
-            yield f"the metric {name!r} is {port.spec}; a metric is a scalar"
-    if shared := (work.update.keys() & work.metrics.keys()) | (work.update.keys() & work.device_state.keys()):
-        yield f"finish gives {_listed(shared)} for two purposes"
-    if shared := work.server_metrics.keys() & state.keys():
-        yield f"update gives {_listed(shared)} for two purposes"
-    if work.seed is not None and work.seed in work.broadcast:
-        yield f"begin takes {work.seed} for two purposes"
-    if work.example_weight in work.inputs:
-        yield f"step takes {work.example_weight} for two purposes"
-
-
-def _work_contradictions(work: Work) -> Iterator[str]:
-    taken = [name for entry in work.aggregation for name in entry.tensors]
-    if sorted(taken) != sorted(work.update):
-        found = f"update {_listed(work.update)}, aggregated {_listed(taken)}"
-        yield f"every tensor of the update is aggregated once: {found}"
-    if work.update and work.update_state is None:
-        yield "an update is uploaded, but no update_state signature takes the sums"
-    for selector in work.selectors:
-        if selector.batch_size < 1 or selector.epochs < 1 or (selector.limit is not None and selector.limit < 1):
-            yield "a selector's batch_size, epochs and limit are at least 1"
-    for selector in work.selectors:
-        if not NAME_PATTERN.fullmatch(selector.collection):
-            yield f"the collection {selector.collection!r} does not match {NAME_PATTERN.pattern}"
-    mapped = [name for selector in work.selectors for name in selector.inputs]
-    if sorted(mapped) != sorted(work.inputs):
-        yield f"the selectors fill {_listed(mapped)}, but step takes {_listed(work.inputs)}"
-    for entry in work.aggregation:
-        yield from _aggregation_contradictions(entry, work)
-
-
-def _aggregation_contradictions(entry: Aggregation, work: Work) -> Iterator[str]:
-    if (entry.kind is Kind.MEAN) != (entry.weight is not None):
-        yield f"aggregation {entry.name!r}: a weight belongs to a mean, and a mean needs one"
-    if entry.bits not in (32, 64) or not 0 <= entry.fraction_bits < entry.bits - 1:
-        yield f"aggregation {entry.name!r}: bits are 32 or 64, and fraction_bits leave room for a sign and a unit"
-    if entry.bound is not None and entry.bound <= 0:
-        yield f"aggregation {entry.name!r}: a bound is positive"
-    if entry.weight is not None and entry.weight in work.update and work.update[entry.weight].spec.shape != ():
-        yield f"aggregation {entry.name!r}: the weight is a scalar"
-    if bools := [name for name in entry.tensors if name in work.update and work.update[name].spec.dtype == "bool"]:
-        yield f"aggregation {entry.name!r}: {_listed(bools)} is bool; what is summed is a number"
-
-
 def _unsupported(manifest: Manifest) -> Iterator[str]:
     if unknown := sorted(set(manifest.required_features) - FEATURES):
         yield f"the feature {unknown[0]!r}"
@@ -370,34 +394,25 @@ def _unsupported(manifest: Manifest) -> Iterator[str]:
     for work in manifest.works.values():
         if work.device_state:
             yield "state that a device keeps between rounds"
-        if work.temp:
-            yield "server values that travel beside the round"
-        if len(work.selectors) != 1:
-            yield f"{len(work.selectors)} collections at once"
-        if any(selector.filter for selector in work.selectors):
+        if any(one.selector.filter for one in work.passes):
             yield "a filter over examples"
         for entry in work.aggregation:
             yield from _unsupported_aggregation(entry)
 
 
 def _unsupported_aggregation(entry: Aggregation) -> Iterator[str]:
-    if entry.kind not in (Kind.SUM, Kind.MEAN):
-        yield f"the aggregation kind {entry.kind.value!r}"
+    match entry.kind:
+        case Kind.MODULAR_SUM | Kind.SECURE_SUM:
+            yield f"the aggregation kind {entry.kind.value!r} (refused until secure aggregation exists)"
+        case Kind.MEDIAN | Kind.TRIMMED_MEAN | Kind.KRUM | Kind.GEOMETRIC_MEDIAN:
+            yield f"the aggregation kind {entry.kind.value!r}"
     if entry.steps:
         yield f"the aggregation step {entry.steps[0].kind!r}"
     if entry.denominator != "weight":
         yield f"the denominator {entry.denominator!r}"
-    if entry.bits != 64:  # noqa: PLR2004 - the width of the plain sums
+    if entry.bits not in (64, WIDE_BITS):
         yield f"sums of {entry.bits} bits"
 
 
-def _bad_ports(group: str, ports: Mapping[str, Port]) -> Iterator[str]:
-    for name, port in ports.items():
-        if not NAME_PATTERN.fullmatch(name):
-            yield f"{group} has the tensor name {name!r}, which does not match {NAME_PATTERN.pattern}"
-        if math.prod(port.spec.shape) != math.prod(port.at_runtime.shape):
-            yield f"{group}.{name}: {port.at_runtime} does not hold the elements of {port.spec}"
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(sorted(names)) or "nothing"
+def _specs(ports: dict[str, Port]) -> dict[str, TensorSpec]:
+    return {name: port.spec for name, port in ports.items()}

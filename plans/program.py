@@ -20,6 +20,8 @@ from plans.manifest import Port
 from plans.runtime import installed_runtime
 from wire.tensors import Array, Specs, Tensors, TensorSpec
 
+FLAG = "flag"  # what a signature takes that has nothing to take: phones' runtimes have none without inputs
+
 _log = logging.getLogger(__name__)
 
 
@@ -81,11 +83,17 @@ class Program:
             outputs = self._runners[signature](**checked)
         except (RuntimeError, ValueError) as error:
             raise ProgramError(f"{signature} failed: {error}") from error
-        return {name: np.array(value) for name, value in outputs.items()}
+        return {name: np.asarray(value) for name, value in outputs.items()}  # the runtimes give copies
 
     def call_through(self, signature: str, ports: Mapping[str, Port], tensors: Tensors) -> dict[str, Array]:
-        """`call`, on logical tensors that go in through their ports. What comes out is still as the runtime has it."""
-        return self.call(signature, **{name: bind(ports[name], tensors[name]) for name in ports})
+        """`call`, on logical tensors that go in through their ports; on the flag where there are none.
+
+        What comes out is still as the runtime has it.
+        """
+        if missing := sorted(ports.keys() - tensors.keys()):
+            raise ProgramError(f"{signature} takes {', '.join(missing)}, which nobody gave")
+        arrays = {name: bind(port, tensors[name]) for name, port in ports.items()}
+        return self.call(signature, **(arrays or {FLAG: np.ones([1], np.float32)}))
 
     def _open(self, *, delegate: bool) -> None:
         runtime = installed_runtime()
@@ -165,6 +173,8 @@ def unbind_all(ports: Mapping[str, Port], outputs: Tensors) -> dict[str, Array]:
 
 
 def _convert(tensor: Array, spec: TensorSpec) -> Array:
+    if str(tensor.dtype) == spec.dtype:
+        return tensor.reshape(spec.shape)
     converted = tensor.reshape(spec.shape).astype(spec.dtype)
     if not np.array_equal(converted.astype(tensor.dtype).reshape(tensor.shape), tensor, equal_nan=_is_float(tensor)):
         raise ProgramError(f"the values of a {tensor.dtype} tensor do not fit {spec}")

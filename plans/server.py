@@ -1,53 +1,100 @@
-"""The server's part of a round: `prepare(state) -> broadcast` and `update(state, sums) -> state, metrics`.
+"""The server's part of a round: `prepare` before it, `update_state` after it. Both are signatures of `server.tflite`.
 
-Both are signatures of `server.tflite`. `prepare` takes the state's tensors by name and gives the broadcast's. `update`
-takes them too, and every summed tensor `t` of the update as `sum_t`; it gives the whole new state and its own metrics.
+    prepare(state, carried)                        -> broadcast, temp
+    update_state(state, carried, temp, sum_<name>) -> state, result, metrics      in the last phase
+                                                   -> carried, metrics            in one that another follows
+
+Tensors go in and out under their own names; only what the aggregation gives has `sum_` before it.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from plans.errors import ProgramError
-from plans.manifest import Manifest, Port, Work
+from plans.manifest import Manifest, Work
 from plans.program import Program, unbind_all
 from wire.tensors import Array, Tensors
 
 SUM_PREFIX = "sum_"
+_NOTHING: Tensors = {}
 
 
-def prepare(program: Program, manifest: Manifest, work: Work, state: Tensors) -> dict[str, Array]:
-    """What every client of a round gets, from the server's state; both as logical tensors."""
-    outputs = program.call_through(work.prepare, state_ports(manifest), state)
-    return unbind_all(work.broadcast, outputs)
+@dataclass(frozen=True)
+class Prepared:
+    """What a round begins with: what every client gets, and what `update` alone gets."""
+
+    broadcast: dict[str, Array]
+    temp: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What a round came to.
+
+    Attributes:
+        state: the next state; nothing in a phase that another follows.
+        result: the typed result; its values may be NaN or infinite where the computation says so.
+        carried: for the next phase; nothing in the last one.
+    """
+
+    state: dict[str, Array]
+    result: dict[str, Array]
+    metrics: dict[str, float]
+    carried: dict[str, Array]
+
+
+def prepare(
+    program: Program, manifest: Manifest, work: Work, state: Tensors, *, carried: Tensors = _NOTHING
+) -> Prepared:
+    """What a round begins with, from the server's state; all as logical tensors.
+
+    Args:
+        carried: what the phase before gave, in a plan of several.
+    """
+    ports = manifest.state_ports | manifest.carried_to(work)
+    outputs = program.call_through(work.prepare, ports, {**state, **carried})
+    return Prepared(unbind_all(work.broadcast, outputs), unbind_all(work.temp, outputs))
 
 
 def update(
-    program: Program, manifest: Manifest, work: Work, state: Tensors, sums: Tensors
-) -> tuple[dict[str, Array], dict[str, float]]:
-    """The server's next state and its metrics, from the last state and the sums over the clients' updates.
+    program: Program,
+    manifest: Manifest,
+    work: Work,
+    state: Tensors,
+    aggregate: Tensors,
+    *,
+    temp: Tensors = _NOTHING,
+    carried: Tensors = _NOTHING,
+) -> Updated:
+    """What a round came to, from the last state and what the clients' updates became.
 
     Args:
-        sums: the logical sum of every tensor of the update, under the update's own names.
+        aggregate: the logical tensors of `work.aggregate`, under those names.
+        temp: what this round's `prepare` gave for it.
+        carried: see `prepare`.
 
     Raises:
-        ProgramError: the work changes no state, the runtime failed, or what it gave is not finite.
+        ProgramError: the work changes no state, the runtime failed, or the state it gave is not finite.
     """
     if work.update_state is None:
         raise ProgramError(f"a work for {work.role.value} leaves the server's state as it is")
-    ports = state_ports(manifest) | {SUM_PREFIX + name: port for name, port in work.update.items()}
-    inputs = {**state, **{SUM_PREFIX + name: sums[name] for name in work.update}}
-    outputs = program.call_through(work.update_state, ports, inputs)
+    ports = manifest.state_ports | manifest.carried_to(work) | work.temp
+    ports |= {SUM_PREFIX + name: port for name, port in work.aggregate.items()}
+    sums = {SUM_PREFIX + name: value for name, value in aggregate.items()}
+    outputs = program.call_through(work.update_state, ports, {**state, **carried, **temp, **sums})
     metrics = unbind_all(work.server_metrics, outputs)
-    next_state = unbind_all(state_ports(manifest), outputs)
+    next_state = unbind_all(manifest.state_ports, outputs) if manifest.gives_state(work) else {}
     _refuse_non_finite({**next_state, **metrics})
-    return next_state, {name: float(value) for name, value in metrics.items()}
+    return Updated(
+        state=next_state,
+        result=unbind_all(work.result_ports, outputs),
+        metrics={name: float(value) for name, value in metrics.items()},
+        carried=unbind_all(work.carried, outputs),
+    )
 
 
 def _refuse_non_finite(tensors: Tensors) -> None:
     for name, values in tensors.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ProgramError(f"update gave NaN or infinity in {name!r}; every value must be finite")
-
-
-def state_ports(manifest: Manifest) -> dict[str, Port]:
-    """The ports of the server's state."""
-    return {name: tensor.port for name, tensor in manifest.state.items()}

@@ -19,6 +19,7 @@ from wire.operator_messages import (
     PopulationPage,
     PopulationRequest,
     PopulationView,
+    ResultView,
     RoundPage,
     RoundView,
     TaskPage,
@@ -81,8 +82,13 @@ class OperatorClient:
         """A task's checkpoints, in the order of their rounds."""
         return self._get(CheckpointPage, routes.task_checkpoints(task_id)).checkpoints
 
+    def result(self, task_id: str, round_number: int | None = None) -> ResultView:
+        """What a round gave: that of this number, or the last completed one."""
+        query = "" if round_number is None else f"?round={round_number}"
+        return self._get(ResultView, routes.task_result(task_id) + query)
+
     def resource(self, sha256: str) -> bytes:
-        """The bytes of a plan, a broadcast or a checkpoint."""
+        """The bytes of a plan, a broadcast, a checkpoint or a result."""
         return self._call("GET", routes.resource(sha256))
 
     def devices(self) -> tuple[DeviceView, ...]:

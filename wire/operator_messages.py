@@ -70,7 +70,8 @@ class TaskRequest:
     out and runs that task's plan.
 
     Attributes:
-        work: which of the plan's works; None for `evaluate` where the task reads another, else `train`.
+        work: which of the plan's works; None for the only one, and of several for `evaluate` where the task reads
+            another, else `train`.
         reads: the id of the task whose checkpoints are evaluated, each once, in their order.
         export: for a `.keras` model, the settings of `fedelta export`, by the names of its options.
     """
@@ -128,6 +129,24 @@ class CheckpointView:
     sha256: str
     size_bytes: int
     created_at: float
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """What a completed round gave; fetch its bytes, named tensors, as a resource.
+
+    Attributes:
+        type: the computation's type in compact notation.
+        values: each tensor by its path (by its name where it has none), as a number or nested lists; NaN and the
+            infinities as "NaN", "Infinity" and "-Infinity". None for a result of more than 10,000 elements.
+    """
+
+    task_id: str
+    round_number: int
+    type: str
+    sha256: str
+    size_bytes: int
+    values: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

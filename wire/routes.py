@@ -70,6 +70,11 @@ def task_checkpoints(task_id: str) -> str:
     return f"{task(task_id)}/checkpoints"
 
 
+def task_result(task_id: str) -> str:
+    """What a round of a task gave; `?round=N` for another than the last completed one."""
+    return f"{task(task_id)}/result"
+
+
 def _part(name: str) -> str:
     # An id is one part of a path, whatever it holds; braces stay, for the orchestrator's own templates.
     return quote(name, safe="{}")

@@ -27,12 +27,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         ("list", _list, "the newest tasks"),
         ("show", _show, "a task and its rounds"),
         ("watch", _watch, "follow a task until it ends"),
+        ("result", _result, "what a round of a task gave"),
         ("cancel", _cancel, "stop a task"),
     ):
         parser_of_action = actions.add_parser(name, help=summary, description=summary)
         connection.add_arguments(parser_of_action)
         if name != "list":
             parser_of_action.add_argument("task_id", help="the task's id")
+        if name == "result":
+            parser_of_action.add_argument("--round", type=int, help="the round's number (default: the last completed)")
+            parser_of_action.add_argument("--out", type=Path, help="write the tensors to a safetensors file")
         parser_of_action.set_defaults(action=action)
 
 
@@ -41,7 +45,9 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, nargs="?", help="a .plan or .keras file; not needed with --reads")
     parser.add_argument("--name", help="the task's name (default: the file's)")
     parser.add_argument("--population", default="default", help="who computes it (default: %(default)s)")
-    parser.add_argument("--work", help="which of the plan's works (default: train, or evaluate with --reads)")
+    parser.add_argument(
+        "--work", help="which of the plan's works (default: the only one, or train, or evaluate with --reads)"
+    )
     parser.add_argument("--reads", metavar="TASK_ID", help="evaluate the checkpoints of this task, each once")
     policy = parser.add_argument_group("round policy")
     defaults = RoundPolicy()
@@ -150,6 +156,18 @@ def _show(arguments: argparse.Namespace, client: OperatorClient) -> int:
     return 0
 
 
+def _result(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    result = client.result(arguments.task_id, arguments.round)
+    if arguments.out is not None:
+        arguments.out.write_bytes(client.resource(result.sha256))
+    elif result.values is None:
+        print(f"error: the result has {result.size_bytes} bytes, too many to show; give --out FILE", file=sys.stderr)
+        return 1
+    if result.values is not None:
+        print(json.dumps(result.values, indent=2))
+    return 0
+
+
 def _cancel(arguments: argparse.Namespace, client: OperatorClient) -> int:
     print(client.cancel(arguments.task_id).state)
     return 0
@@ -182,4 +200,6 @@ def _ending(task: TaskView) -> int:
     return 0 if task.state == "completed" else 1
 
 
-COMMAND = Command("task", "push, list, show, watch and cancel tasks", _add_arguments, connection.connected(_run))
+COMMAND = Command(
+    "task", "push, list, show, watch, cancel tasks, and see their results", _add_arguments, connection.connected(_run)
+)

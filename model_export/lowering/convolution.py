@@ -3,13 +3,13 @@
 With P_i the patches that the i-th row of the filter looks at, W_i that row of the filter, and G the gradient of the
 output, each flattened to a matrix:
 
-    Y = Σ_i P_i W_i        dW_i = P_iᵀ G        dX = the same sum over the patches of the spread G and the turned W
+    Y = Σ_i P_i W_i        dW_i = P_iᵀ G        dX = Σ_i G W_iᵀ, each value added where P_i has it from
 
 P is built once and shared by the forward product and dW; row by row it needs kernel-height times less memory than the
-full im2col matrix. A convolution in groups is one convolution a group; Conv2DTranspose is the second gradient. Source:
-Chellapilla, Puri and Simard, "High performance convolutional neural networks for document processing" (2006), for
-im2col; the choice of rows is measured (2.3 times faster than CONV_2D with a variable filter and TRANSPOSE_CONV, on
-LiteRT).
+full im2col matrix. Where the window moves by one position, `winograd` needs fewer multiplications for the same. A
+convolution in groups is one convolution a group; Conv2DTranspose is the second gradient. Source: Chellapilla, Puri and
+Simard, "High performance convolutional neural networks for document processing" (2006), for im2col; the choice of rows
+is measured (2.3 times faster than CONV_2D with a variable filter and TRANSPOSE_CONV, on LiteRT).
 """
 
 import functools
@@ -21,10 +21,11 @@ import numpy as np
 import tensorflow as tf
 
 from model_export.errors import LoweringError
+from model_export.lowering import winograd
 from model_export.lowering.folding import sizes_of
 from model_export.lowering.linear import matmul
 from model_export.lowering.scope import Scope
-from model_export.lowering.windows import Axes, Axis, axes_of, cut, pad_image, spread
+from model_export.lowering.windows import Axes, Axis, axes_of, pad_image, put_back_taps, split_channels, take_taps
 
 # Up to this many taps x channels, a convolution with a constant identity filter cuts patches faster than slices do.
 _IDENTITY_TAPS = 64
@@ -37,31 +38,24 @@ def _patches(x: Any, rows: Axis, columns: Axis, scope: Scope) -> list[Any]:
 
 
 def _cut_patches(x: Any, rows: Axis, columns: Axis) -> list[Any]:
-    x = pad_image(x, (rows.before, rows.after), (columns.before, columns.after))
     channels = x.shape[3]
     if rows.taps * columns.taps == 1 or rows.taps * columns.taps * channels > _IDENTITY_TAPS:
         return _patches_by_rows(x, rows, columns)
     taps = rows.taps * columns.taps * channels
     identity = np.eye(taps, dtype=np.float32).reshape(rows.taps, columns.taps, channels, taps)
     strides, dilations = [1, rows.stride, columns.stride, 1], [rows.dilation, columns.dilation]
-    return [tf.reshape(tf.nn.conv2d(x, identity, strides, "VALID", dilations=dilations), [-1, taps])]
+    padded = pad_image(x, (rows.before, rows.after), (columns.before, columns.after))
+    return [tf.reshape(tf.nn.conv2d(padded, identity, strides, "VALID", dilations=dilations), [-1, taps])]
 
 
 def _patches_by_rows(x: Any, rows: Axis, columns: Axis) -> list[Any]:
-    batch, height, _, channels = x.shape
-    width = columns.places
-    shifted = [
-        cut(x, [0, 0, tap * columns.dilation, 0], [batch, height, width, channels], [1, 1, columns.stride, 1])
-        for tap in range(columns.taps)
-    ]
-    wide = columns.taps * channels
-    lines = tf.reshape(tf.concat(shifted, -1) if len(shifted) > 1 else shifted[0], [batch, height, width * wide])
-    return [
-        tf.reshape(
-            cut(lines, [0, tap * rows.dilation, 0], [batch, rows.places, width * wide], [1, rows.stride, 1]), [-1, wide]
-        )
-        for tap in range(rows.taps)
-    ]
+    wide = columns.taps * x.shape[3]
+    lines = _side_by_side(take_taps(x, columns, 2))
+    return [tf.reshape(seen, [-1, wide]) for seen in take_taps(lines, rows, 1)]
+
+
+def _side_by_side(parts: Sequence[Any]) -> Any:
+    return tf.concat(parts, -1) if len(parts) > 1 else parts[0]
 
 
 def _convolve(patches: Sequence[Any], kernel: Any) -> Any:
@@ -74,6 +68,8 @@ def _convolve(patches: Sequence[Any], kernel: Any) -> Any:
 def convolve(x: Any, kernel: Any, axes: Axes, scope: Scope) -> Any:
     """Y, the convolution of images [b,h,w,c] with a kernel [rows,columns,c,out]."""
     taps_y, taps_x, channels, out = kernel.shape
+    if winograd.suits(axes, channels):
+        return winograd.convolve(x, kernel, axes, scope)
     y = _convolve(_patches(x, *axes, scope), tf.reshape(kernel, [taps_y * taps_x * channels, out]))
     return tf.reshape(y, [x.shape[0], axes[0].places, axes[1].places, out])
 
@@ -81,6 +77,8 @@ def convolve(x: Any, kernel: Any, axes: Axes, scope: Scope) -> Any:
 def filter_gradient(x: Any, gradient: Any, axes: Axes, scope: Scope) -> Any:
     """dW, the gradient of the kernel that was convolved with the images x."""
     channels, out = x.shape[3], gradient.shape[3]
+    if winograd.suits(axes, channels):
+        return winograd.filter_gradient(x, gradient, axes, scope)
     g = tf.reshape(gradient, [-1, out])
     pieces = [_transposed_product(patch, g) for patch in _patches(x, *axes, scope)]
     matrix = tf.concat(pieces, 0) if len(pieces) > 1 else pieces[0]
@@ -98,32 +96,14 @@ def input_gradient(gradient: Any, kernel: Any, axes: Axes, scope: Scope) -> Any:
     """dX, the gradient of the images that were convolved with the kernel."""
     rows, columns = axes
     taps_y, taps_x, channels, out = kernel.shape
-    g, (back_rows, back_columns) = scope.once(("spread", gradient.ref(), axes), lambda: spread_for(gradient, axes))
-    # Turned by 180 degrees with one reversed axis: tflite-runtime 2.14 reverses only one of several, silently.
-    turned = tf.transpose(tf.reverse(tf.reshape(kernel, [taps_y * taps_x, channels, out]), [0]), [0, 2, 1])
-    dx = _convolve(_patches(g, back_rows, back_columns, scope), tf.reshape(turned, [taps_y * taps_x * out, channels]))
-    return tf.reshape(dx, [gradient.shape[0], rows.size, columns.size, channels])
-
-
-def spread_for(gradient: Any, axes: Axes) -> tuple[Any, Axes]:
-    """The spread and padded gradient, and the axes along which a turned filter slides over it.
-
-    The filter has a place for every input.
-    """
-    g = spread(gradient, axes[0].stride, axes[1].stride)
-    rows, columns = (_backward(axis, size) for axis, size in zip(axes, g.shape[1:3], strict=True))
-    g = pad_image(g, (rows.before, rows.after), (columns.before, columns.after))
-    return g, (_unpadded(rows), _unpadded(columns))
-
-
-def _backward(axis: Axis, spread_size: int) -> Axis:
-    before = axis.extent - 1 - axis.before
-    after = axis.size + axis.extent - 1 - before - spread_size
-    return Axis(spread_size, axis.taps, dilation=axis.dilation, before=before, after=after)
-
-
-def _unpadded(axis: Axis) -> Axis:
-    return Axis(axis.padded, axis.taps, axis.stride, axis.dilation)
+    if winograd.suits(axes, channels):
+        return winograd.input_gradient(gradient, kernel, axes, scope)
+    g = tf.reshape(gradient, [-1, out])
+    # Built from a transposed kernel: tflite-runtime is slow at products with a transposed right side.
+    kernels = tf.unstack(tf.reshape(tf.transpose(kernel, [0, 3, 1, 2]), [taps_y, out, taps_x * channels]))
+    lines = [tf.reshape(matmul(g, piece), [*gradient.shape[:3], taps_x * channels]) for piece in kernels]
+    by_columns = split_channels(put_back_taps(lines, rows, 1), taps_x)
+    return put_back_taps(by_columns, columns, 2)
 
 
 def _axes(op: Any, image: Sequence[int], kernel: Sequence[int]) -> Axes:

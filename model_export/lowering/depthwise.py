@@ -6,17 +6,15 @@
 with x_t the entries that tap t of the filter looks at. The forward op is builtin, and so are the M convolutions of dx.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from model_export.errors import LoweringError
-from model_export.lowering.convolution import spread_for
 from model_export.lowering.folding import sizes_of
 from model_export.lowering.scope import Scope
-from model_export.lowering.windows import Axes, axes_of, cut, pad_image
+from model_export.lowering.windows import Axes, Axis, axes_of, cut, pad_image, spread, take_all_taps
 
 
 def _axes(op: Any, image: Sequence[int], kernel: Sequence[int]) -> Axes:
@@ -46,16 +44,10 @@ def _filter_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[A
     rows, columns = _axes(op, x.shape, kernel)
     batch, channels, multiplier = x.shape[0], kernel[2], kernel[3]
     places = batch * rows.places * columns.places
-    padded = pad_image(x, (rows.before, rows.after), (columns.before, columns.after))
     g = tf.reshape(gradient, [places, channels, multiplier])
-
-    def of_tap(i: int, j: int) -> Any:
-        begin, size = [0, i * rows.dilation, j * columns.dilation, 0], [batch, rows.places, columns.places, channels]
-        seen = cut(padded, begin, size, [1, rows.stride, columns.stride, 1])
-        return tf.reduce_sum(tf.reshape(seen, [places, channels, 1]) * g, 0)
-
-    taps = itertools.product(range(rows.taps), range(columns.taps))
-    return [tf.reshape(tf.stack([of_tap(i, j) for i, j in taps]), kernel)]
+    seen = (tf.reshape(tap, [places, channels, 1]) for tap in take_all_taps(x, rows, columns))
+    sums = [tf.reduce_sum(tap * g, 0) for tap in seen]
+    return [tf.reshape(tf.stack(sums), kernel)]
 
 
 def _input_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
@@ -63,7 +55,7 @@ def _input_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[An
     image = sizes_of(sizes)
     axes = _axes(op, image, kernel.shape)
     taps_y, taps_x, channels, multiplier = kernel.shape
-    g, (rows, columns) = spread_for(gradient, axes)
+    g, (rows, columns) = _spread_for(gradient, axes)
     turned = tf.reshape(tf.reverse(tf.reshape(kernel, [taps_y * taps_x, channels, multiplier]), [0]), kernel.shape)
     by_multiple = tf.reshape(g, [-1, g.shape[2], channels, multiplier])
 
@@ -77,6 +69,23 @@ def _input_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[An
     for m in range(1, multiplier):
         dx += of_multiple(m)
     return [dx]
+
+
+def _spread_for(gradient: Any, axes: Axes) -> tuple[Any, Axes]:
+    """The spread and padded gradient, and the axes along which a turned filter slides over it.
+
+    The filter has a place for every input.
+    """
+    g = spread(gradient, axes[0].stride, axes[1].stride)
+    rows, columns = (_backward(axis, size) for axis, size in zip(axes, g.shape[1:3], strict=True))
+    g = pad_image(g, (rows.before, rows.after), (columns.before, columns.after))
+    return g, (rows.unpadded, columns.unpadded)
+
+
+def _backward(axis: Axis, spread_size: int) -> Axis:
+    before = axis.extent - 1 - axis.before
+    after = axis.size + axis.extent - 1 - before - spread_size
+    return Axis(spread_size, axis.taps, dilation=axis.dilation, before=before, after=after)
 
 
 LOWERINGS = {

@@ -17,10 +17,21 @@ from model_export.lowering.scope import Scope
 
 
 def matmul(a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> Any:
-    """The product of two matrices, in the form that every runtime is fast at."""
+    """The product of two matrices, in the form that every runtime is fast at.
+
+    A runtime rearranges the right side before it multiplies, so a small left side changes places with a transposed
+    right one: A Bᵀ = (B Aᵀ)ᵀ.
+    """
+    if transpose_b and not transpose_a and a.shape[0] < min(b.shape):
+        return tf.transpose(matmul(b, tf.transpose(a)))
     stacked_a, stacked_b = tf.reshape(a, [1, *a.shape]), tf.reshape(b, [1, *b.shape])
-    product = tf.raw_ops.BatchMatMulV2(x=stacked_a, y=stacked_b, adj_x=transpose_a, adj_y=transpose_b)
+    product = stacked_matmul(stacked_a, stacked_b, transpose_a=transpose_a, transpose_b=transpose_b)
     return tf.reshape(product, product.shape[1:])
+
+
+def stacked_matmul(a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> Any:
+    """The products of two stacks of matrices [stack,m,n]; a stack of one needs no reshape between products."""
+    return tf.raw_ops.BatchMatMulV2(x=a, y=b, adj_x=transpose_a, adj_y=transpose_b)
 
 
 def multiply_axis(matrix: Any, x: Any, axis: int) -> Any:

@@ -20,7 +20,7 @@ import tensorflow as tf
 from model_export.errors import LoweringError
 from model_export.lowering.axes import along, cut_axis, pad_axis, spread_axis
 from model_export.lowering.folding import sizes_of
-from model_export.lowering.pooling import LOWEST, first_maximum, inside
+from model_export.lowering.pooling import LOWEST, inside, shares_of_maximum
 from model_export.lowering.scope import Scope
 from model_export.lowering.windows import Axis, all_axes_of
 
@@ -92,7 +92,7 @@ def _max_pool_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence
     x, y, gradient = inputs
     axes = _axes(op, x.shape)
     taps = [_flat(tap) for tap in _seen(x, axes, LOWEST)]
-    shares = [share * _flat(gradient) for share in first_maximum(taps, _flat(y))]
+    shares = shares_of_maximum(taps, _flat(y), _flat(gradient))
     return [_put_back([tf.reshape(share, y.shape) for share in shares], axes)]
 
 

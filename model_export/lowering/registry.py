@@ -28,6 +28,7 @@ from model_export.lowering import (
     slicing,
     special,
     state,
+    trigonometry,
 )
 from model_export.lowering.scope import Scope
 
@@ -60,6 +61,7 @@ FAMILIES = (
     slicing,
     special,
     state,
+    trigonometry,
 )
 _OURS: Mapping[str, Lowering] = {name: lower for family in FAMILIES for name, lower in family.LOWERINGS.items()}
 _registered: dict[str, Lowering] = {}
@@ -71,10 +73,10 @@ def register_lowering(op_type: str) -> Callable[[Lowering], Lowering]:
     The function builds, with ops that TFLite has, what the op computes. It must be exact, for every export is verified.
 
     Example:
-        >>> @model_export.register_lowering("Sinh")
-        ... def sinh(op, inputs, scope):
-        ...     (x,) = inputs
-        ...     return [(tf.exp(x) - tf.exp(-x)) / 2.0]
+        >>> @model_export.register_lowering("Cross")
+        ... def cross(op, inputs, scope):
+        ...     (a, b, c), (x, y, z) = (tf.unstack(value, axis=-1) for value in inputs)
+        ...     return [tf.stack([b * z - c * y, c * x - a * z, a * y - b * x], -1)]
     """
 
     def register(lower: Lowering) -> Lowering:

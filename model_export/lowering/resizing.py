@@ -7,13 +7,15 @@ each new one:
 
 What R is follows TensorFlow's own definition: the place of new entry i in the old axis is (i + ½)·s − ½ for half pixel
 centers and i·s otherwise, with s the ratio of the sizes, or of the sizes less one where corners are aligned. Bilinear
-weighs its two neighbours; nearest takes one.
+weighs its two neighbours; nearest takes one. Bicubic weighs four, from a table: there R is what TensorFlow itself makes
+of the unit vectors.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from model_export.lowering.folding import sizes_of
 from model_export.lowering.linear import multiply_axis
@@ -50,6 +52,28 @@ def _nearest_matrix(op: Any, size: int, new_size: int) -> Any:
     return np.eye(size, dtype=np.float32)[np.clip(whole.astype(int), 0, size - 1)]
 
 
+def _bicubic_matrix(op: Any, size: int, new_size: int) -> Any:
+    options = {name: op.get_attr(name) for name in ("align_corners", "half_pixel_centers")}
+    with tf.init_scope():
+        units = tf.reshape(tf.eye(size), [1, size, 1, size])
+        made = tf.raw_ops.ResizeBicubic(images=units, size=[new_size, 1], **options)
+        return made.numpy().reshape(new_size, size)
+
+
+def _bicubic(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    x, size = inputs
+    height, width = sizes_of(size)
+    x = multiply_axis(_bicubic_matrix(op, x.shape[1], height), x, 1)
+    return [multiply_axis(_bicubic_matrix(op, x.shape[2], width), x, 2)]
+
+
+def _bicubic_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    gradient, original = inputs
+    (_, height, width, _), (_, new_height, new_width, _) = original.shape, gradient.shape
+    g = multiply_axis(_bicubic_matrix(op, height, new_height).T, gradient, 1)
+    return [multiply_axis(_bicubic_matrix(op, width, new_width).T, g, 2)]
+
+
 def _bilinear(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     x, size = inputs
     height, width = sizes_of(size)
@@ -79,6 +103,8 @@ def _nearest_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[
 
 
 LOWERINGS = {
+    "ResizeBicubic": _bicubic,
+    "ResizeBicubicGrad": _bicubic_gradient,
     "ResizeBilinear": _bilinear,
     "ResizeBilinearGrad": _bilinear_gradient,
     "ResizeNearestNeighbor": _nearest,

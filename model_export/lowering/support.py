@@ -46,7 +46,8 @@ def refusal(op: Any, inputs: Sequence[Any], scope: Scope) -> str | None:
         return None
     question = (op.type, op.node_def.SerializeToString(deterministic=True), *(str(value.shape) for value in inputs))
     converts = scope.once(("converts", question), lambda: _converts(op, inputs))
-    return None if converts else "has no form in TFLite's builtin ops"
+    strange = sorted({value.dtype.name for value in [*op.inputs, *op.outputs]} - DTYPES)
+    return None if converts else f"has no form in TFLite's builtin ops{' for ' if strange else ''}{', '.join(strange)}"
 
 
 def unsupported(chain: Sequence[Any], reason: str, layers: Collection[str]) -> UnsupportedOpError:

@@ -3,8 +3,9 @@
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
 from orchestrator.api.access import ContextOf, Operator
@@ -12,11 +13,20 @@ from orchestrator.api.exchange import described, reply
 from orchestrator.context import Context
 from orchestrator.db import queries
 from orchestrator.errors import InvalidRequestError
-from orchestrator.services import exporting, tasks
+from orchestrator.services import exporting, results, tasks
 from orchestrator.services.tasks import StoredPlan
 from wire import codec, routes
 from wire.errors import ErrorCode
-from wire.operator_messages import CheckpointPage, CheckpointView, RoundPage, TaskPage, TaskRequest, TaskView
+from wire.operator_messages import (
+    MAX_COUNT,
+    CheckpointPage,
+    CheckpointView,
+    ResultView,
+    RoundPage,
+    TaskPage,
+    TaskRequest,
+    TaskView,
+)
 
 router = APIRouter(tags=["tasks"], dependencies=[Operator])
 
@@ -88,6 +98,18 @@ async def list_checkpoints(task_id: str, context: ContextOf) -> Response:
     kept = await context.database.read(lambda tx: queries.checkpoints(tx, tasks.existing_task(tx, task_id).task_id))
     views = (CheckpointView(c.round_number, c.resource.sha256, c.resource.size_bytes, c.created_at) for c in kept)
     return reply(CheckpointPage(tuple(views)))
+
+
+@router.get(routes.task_result("{task_id}"), **described(gives=ResultView))
+async def show_result(
+    task_id: str,
+    context: ContextOf,
+    round_number: Annotated[
+        int | None, Query(alias="round", ge=1, le=MAX_COUNT, description="The last completed one by default")
+    ] = None,
+) -> Response:
+    """What a round of a task gave."""
+    return reply(await results.result_view(context, task_id, round_number))
 
 
 def _check_length(request: Request, limit: int) -> None:

@@ -284,7 +284,15 @@ def first_checkpoint_after(tx: Connection, task_id: str, round_number: int) -> C
 
 
 def add_round(
-    tx: Connection, round_id: str, task_id: str, round_number: int, reads_round: int, broadcast: Resource, now: float
+    tx: Connection,
+    round_id: str,
+    task_id: str,
+    round_number: int,
+    *,
+    reads_round: int,
+    broadcast: Resource,
+    temp: Resource | None,
+    now: float,
 ) -> None:
     """Open a round for selection."""
     tx.execute(
@@ -296,6 +304,8 @@ def add_round(
             reads_round=reads_round,
             broadcast_sha256=broadcast.sha256,
             broadcast_size_bytes=broadcast.size_bytes,
+            temp_sha256=None if temp is None else temp.sha256,
+            temp_size_bytes=None if temp is None else temp.size_bytes,
             assigned=0,
             reported=0,
             settled=0,
@@ -316,6 +326,26 @@ def rounds(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
     """A task's rounds, in their order."""
     query = rows.select_rounds().where(t.rounds.c.task_id == task_id).order_by(t.rounds.c.round_number)
     return tuple(rows.round_(row) for row in tx.execute(query))
+
+
+def numbered_round(tx: Connection, task_id: str, round_number: int) -> RoundRecord | None:
+    """A task's round of this number."""
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id)
+    row = tx.execute(query.where(t.rounds.c.round_number == round_number)).first()
+    return None if row is None else rows.round_(row)
+
+
+def last_completed_round(tx: Connection, task_id: str) -> RoundRecord | None:
+    """A task's newest completed round."""
+    query = (
+        rows.select_rounds()
+        .where(t.rounds.c.task_id == task_id)
+        .where(t.rounds.c.state == RoundState.COMPLETED.value)
+        .order_by(t.rounds.c.round_number.desc())
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.round_(row)
 
 
 def open_rounds(tx: Connection) -> tuple[RoundRecord, ...]:

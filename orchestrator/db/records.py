@@ -49,17 +49,19 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """A round, with the task it belongs to."""
+    """A round, with the task it belongs to. `temp` and `result` are None where its work has none, or not yet."""
 
     round_id: str
     task: TaskRecord
     round_number: int
     reads_round: int
     broadcast: Resource
+    temp: Resource | None
     progress: Progress
     created_at: float
     ended_at: float | None
     metrics: dict[str, float]
+    result: Resource | None
     reason: str
 
     @property

@@ -78,6 +78,7 @@ def round_(row: Row[Any]) -> RoundRecord:
         round_number=row.round_number,
         reads_round=row.reads_round,
         broadcast=Resource(row.broadcast_sha256, row.broadcast_size_bytes),
+        temp=_resource(row.temp_sha256, row.temp_size_bytes),
         progress=Progress(
             state=RoundState(row.state),
             assigned=row.assigned,
@@ -89,6 +90,7 @@ def round_(row: Row[Any]) -> RoundRecord:
         created_at=row.created_at,
         ended_at=row.ended_at,
         metrics=row.metrics,
+        result=_resource(row.result_sha256, row.result_size_bytes),
         reason=row.reason,
     )
 
@@ -110,6 +112,10 @@ def assignment(row: Row[Any]) -> AssignmentRecord:
 def checkpoint(row: Row[Any]) -> CheckpointRecord:
     """A row of `checkpoints`."""
     return CheckpointRecord(row.task_id, row.round_number, Resource(row.sha256, row.size_bytes), row.created_at)
+
+
+def _resource(sha256: str | None, size_bytes: int | None) -> Resource | None:
+    return None if sha256 is None or size_bytes is None else Resource(sha256, size_bytes)
 
 
 @lru_cache(maxsize=64)

@@ -134,6 +134,10 @@ rounds = Table(
     Column("ended_at", Float),
     Column("metrics", JSON, nullable=False),
     Column("reason", String(2000), nullable=False),
+    Column("temp_sha256", DIGEST),  # what `prepare` gave for `update_state` alone
+    Column("temp_size_bytes", BigInteger),
+    Column("result_sha256", DIGEST),  # of a completed round whose work gives one
+    Column("result_size_bytes", BigInteger),
     UniqueConstraint("task_id", "round_number"),
 )
 

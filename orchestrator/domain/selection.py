@@ -13,7 +13,7 @@ def ineligible_because(check_in: CheckIn, policy: RoundPolicy, manifest: Manifes
     if lacking := sorted(set(manifest.required_features) - set(check_in.runtime.features)):
         return f"its runtime lacks the feature {lacking[0]!r}"
     held = {collection.name: collection.examples_about for collection in check_in.collections}
-    for selector in work.selectors:
-        if held.get(selector.collection, 0) < policy.minimum_examples:
-            return f"it holds fewer than {policy.minimum_examples} examples in {selector.collection!r}"
+    for name in sorted({one.selector.collection for one in work.passes}):
+        if held.get(name, 0) < policy.minimum_examples:
+            return f"it holds fewer than {policy.minimum_examples} examples in {name!r}"
     return None

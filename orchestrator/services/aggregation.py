@@ -18,7 +18,7 @@ from orchestrator.domain.tasks import FAILED_ROUNDS_IN_A_ROW, TaskState
 from orchestrator.services import round_clock
 from orchestrator.storage import FolderStore
 from plans import bundle, server
-from plans.accumulators import FixedPointSum
+from plans.accumulators.work import WorkAccumulator
 from plans.errors import ContributionError
 from plans.program import Program
 from wire import tensors
@@ -30,10 +30,19 @@ _LOADED_PROGRAMS = 8
 
 
 @dataclass(frozen=True)
+class RoundStart:
+    """What a round begins with: the broadcast, and what its `update_state` alone gets, if it gets anything."""
+
+    broadcast: Resource
+    temp: Resource | None
+
+
+@dataclass(frozen=True)
 class RoundResult:
-    """What a round came to: the new state, where the work makes one, and the metrics."""
+    """What a round came to: the new state and the typed result, where the work makes them, and the metrics."""
 
     state: Resource | None
+    result: Resource | None
     metrics: dict[str, float]
 
 
@@ -44,34 +53,48 @@ class Aggregator:
         self._store = store
         self._programs: OrderedDict[str, Program] = OrderedDict()
 
-    def prepare(self, task: TaskRecord, checkpoint: Resource) -> Resource:
-        """The broadcast of a task's next round, kept in the store.
+    def prepare(self, task: TaskRecord, checkpoint: Resource) -> RoundStart:
+        """What a task's next round begins with, kept in the store.
 
         Raises:
             PlanError: the plan's `prepare` failed.
         """
         state = tensors.decode_as(task.manifest.state_specs, self._store.read(checkpoint.sha256))
-        broadcast = server.prepare(self._program(task.plan_sha256), task.manifest, task.work, state)
-        return self._store.put(tensors.encode(broadcast))
+        prepared = server.prepare(self._program(task.plan_sha256), task.manifest, task.work, state)
+        temp = self._store.put_temp(tensors.encode(prepared.temp)) if prepared.temp else None
+        return RoundStart(self._store.put(tensors.encode(prepared.broadcast)), temp)
 
-    def aggregate(self, task: TaskRecord, checkpoint: Resource, reports: tuple[AssignmentRecord, ...]) -> RoundResult:
+    def aggregate(
+        self, round_: RoundRecord, checkpoint: Resource, reports: tuple[AssignmentRecord, ...]
+    ) -> RoundResult:
         """The result of a round's reports. Memory holds one update at a time.
 
         Raises:
-            PlanError: an update does not belong into the sum, or the plan's `update` failed.
+            PlanError: an update does not belong into the sum, or the plan's `update_state` failed.
         """
+        task = round_.task
         metrics = round_metrics.combine(report.metrics for report in reports)
         if task.work.update_state is None:
-            return RoundResult(None, metrics)
-        state = tensors.decode_as(task.manifest.state_specs, self._store.read(checkpoint.sha256))
-        sums = self._sum(task, reports)
-        program = self._program(task.plan_sha256)
-        new_state, server_metrics = server.update(program, task.manifest, task.work, state, sums)
-        return RoundResult(self._store.put(tensors.encode(new_state)), metrics | server_metrics)
+            return RoundResult(None, None, metrics)
+        updated = server.update(
+            self._program(task.plan_sha256),
+            task.manifest,
+            task.work,
+            tensors.decode_as(task.manifest.state_specs, self._store.read(checkpoint.sha256)),
+            self._accumulated(task, reports),
+            temp=self._temp(round_),
+        )
+        result = self._store.put(tensors.encode(updated.result)) if task.work.result else None
+        return RoundResult(self._store.put(tensors.encode(updated.state)), result, metrics | updated.metrics)
 
-    def _sum(self, task: TaskRecord, reports: tuple[AssignmentRecord, ...]) -> dict[str, Array]:
-        running = FixedPointSum(task.work, task.policy.cohort)
-        for report in reports:
+    def _temp(self, round_: RoundRecord) -> dict[str, Array]:
+        if round_.temp is None:
+            return {}
+        return tensors.decode_as(round_.task.work.temp_specs, self._store.read_temp(round_.temp.sha256))
+
+    def _accumulated(self, task: TaskRecord, reports: tuple[AssignmentRecord, ...]) -> dict[str, Array]:
+        running = WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256))
+        for report in reports if task.work.update else ():
             data = self._store.update_path(report.assignment_id, report.update_sha256 or "").read_bytes()
             if bundle.digest(data) != report.update_sha256:
                 raise ContributionError(
@@ -89,18 +112,29 @@ class Aggregator:
         return self._programs[plan_sha256]
 
 
-def open_round(tx: Connection, task_id: str, reads_round: int, broadcast: Resource, now: float) -> None:
+def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart, now: float) -> None:
     """Open a task's next round, unless somebody else has, or the task has ended meanwhile."""
     task = queries.task(tx, task_id)
     if task is None or task.state is not TaskState.RUNNING or queries.open_rounds_of(tx, task_id):
         return
     round_number = queries.last_round_number(tx, task_id) + 1
-    queries.add_round(tx, str(uuid.uuid4()), task_id, round_number, reads_round, broadcast, now)
+    queries.add_round(
+        tx,
+        str(uuid.uuid4()),
+        task_id,
+        round_number,
+        reads_round=reads_round,
+        broadcast=start.broadcast,
+        temp=start.temp,
+        now=now,
+    )
 
 
 def complete_round(tx: Connection, round_: RoundRecord, result: RoundResult, now: float) -> None:
-    """Complete a round with its new checkpoint, in one transaction; nothing where it has ended meanwhile."""
-    completed = round_clock.end_round(tx, round_, RoundState.COMPLETED, now, metrics=result.metrics)
+    """Complete a round with its checkpoint and its result, in one transaction; nothing where it has ended meanwhile."""
+    completed = round_clock.end_round(
+        tx, round_, RoundState.COMPLETED, now, metrics=result.metrics, result=result.result
+    )
     if completed and result.state is not None:
         queries.add_checkpoint(tx, round_.task.task_id, round_.round_number, result.state, now)
 

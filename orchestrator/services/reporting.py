@@ -17,7 +17,7 @@ from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundErro
 from orchestrator.services import round_clock
 from orchestrator.signing import is_signed
 from orchestrator.storage import IncomingUpdate
-from plans import accumulators
+from plans.accumulators import contributions
 from plans.errors import ContributionError
 from wire import statements, tensors
 from wire.errors import ErrorCode, TensorFormatError
@@ -154,7 +154,7 @@ def _check_update(context: Context, device: DeviceRecord, assignment: Assignment
     task = assignment.round.task
     try:
         values = tensors.decode_as(task.work.update_specs, path.read_bytes())
-        accumulators.check_contribution(task.work, values, task.policy.cohort)
+        contributions.check_contribution(task.work, values, task.policy.cohort)
     except TensorFormatError as error:
         raise InvalidRequestError(f"the update is not what the plan says: {error}", ErrorCode.INVALID_UPDATE) from None
     except ContributionError as error:

@@ -10,6 +10,7 @@ from orchestrator.db.records import CheckpointRecord, RoundRecord, TaskRecord
 from orchestrator.domain import rounds
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
+from wire.messages import Resource
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +73,19 @@ def end_round(
     now: float,
     reason: str = "",
     metrics: dict[str, float] | None = None,
+    result: Resource | None = None,
 ) -> bool:
     """End a round; False where it was not in that state any more."""
     ended = queries.move_round(
-        tx, round_.round_id, round_.state, state, ended_at=now, reason=reason[:2000], metrics=metrics or {}
+        tx,
+        round_.round_id,
+        round_.state,
+        state,
+        ended_at=now,
+        reason=reason[:2000],
+        metrics=metrics or {},
+        result_sha256=None if result is None else result.sha256,
+        result_size_bytes=None if result is None else result.size_bytes,
     )
     if ended:
         queries.expire_assignments(tx, round_.round_id, now)

@@ -15,7 +15,7 @@ from orchestrator.signing import PlanSigner
 from orchestrator.storage import FolderStore
 from plans import bundle, contract, manifest
 from plans.errors import PlanError, UnsupportedPlanError
-from plans.manifest import Manifest, Work
+from plans.manifest import Manifest
 from wire import tensors
 from wire.errors import ErrorCode
 from wire.messages import Resource
@@ -70,12 +70,12 @@ def push(tx: Connection, request: TaskRequest, plan: StoredPlan | None, signer: 
     if not queries.population_exists(tx, request.population):
         raise NotFoundError(f"there is no population {request.population!r}; make it first")
     resource, plan_manifest = _chosen_plan(tx, request, plan)
-    work_name = request.work or ("evaluate" if request.reads else "train")
+    work_name = request.work or _default_work(request, plan_manifest)
     try:
-        work = plan_manifest.work(work_name)
+        plan_manifest.work(work_name)
     except PlanError as error:
         raise InvalidRequestError(str(error)) from None
-    _check_reading(tx, request, work, plan_manifest)
+    _check_reading(tx, request, work_name, plan_manifest)
     task_id = str(uuid.uuid4())
     task = TaskRecord(
         task_id=task_id,
@@ -177,12 +177,19 @@ def _chosen_plan(tx: Connection, request: TaskRequest, plan: StoredPlan | None) 
     return plan_of_task(tx, request.reads)
 
 
-def _check_reading(tx: Connection, request: TaskRequest, work: Work, plan_manifest: Manifest) -> None:
+def _default_work(request: TaskRequest, plan_manifest: Manifest) -> str:
+    if len(plan_manifest.works) == 1:
+        return next(iter(plan_manifest.works))
+    return "evaluate" if request.reads else "train"
+
+
+def _check_reading(tx: Connection, request: TaskRequest, work_name: str, plan_manifest: Manifest) -> None:
+    work = plan_manifest.work(work_name)
     changes_state = work.update_state is not None
     if request.reads is None:
         if not changes_state and work.broadcast:
             raise InvalidRequestError(
-                f"the work {request.work or 'train'!r} changes no state; say in `reads` whose checkpoints it evaluates"
+                f"the work {work_name!r} changes no state; say in `reads` whose checkpoints it evaluates"
             )
         return
     if changes_state:

@@ -107,7 +107,7 @@ class MemoryOrchestrator:
             broadcast=self.keep(model),
             deadline_seconds=60.0,
             seed=number,
-            upload=_parts(f"assignment-{number}", upload) if work == "train" else (),
+            upload=() if work == "evaluate" else _parts(f"assignment-{number}", upload),
         )
         self.waiting.append(assignment)
         return assignment

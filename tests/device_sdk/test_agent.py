@@ -6,6 +6,7 @@ import pytest
 from device_sdk.agent import OVER, UNACCEPTABLE, Pass
 from device_sdk.errors import RefusedError
 from plans import bundle, client
+from plans.manifest import FEATURES
 from plans.program import Program
 from tests.device_sdk.conftest import Device
 from tests.device_sdk.memory_orchestrator import BROADCAST, UPDATE_BYTES, MemoryOrchestrator
@@ -18,7 +19,7 @@ from wire.messages import Assignment, CollectionSummary, Outcome
 def expected_update(device: Device, assignment: Assignment) -> bytes:
     """What a device must upload: the plan run by hand."""
     plan = bundle.unpack(LINEAR.read_bytes())
-    examples = device.store.collection("default")
+    examples = {"default": device.store.collection("default")}
     work = plan.manifest.work(assignment.work)
     return tensors.encode(client.run(Program(plan.client), work, BROADCAST, examples, seed=assignment.seed).update)
 
@@ -34,7 +35,7 @@ def test_a_check_in_tells_little(device: Device, orchestrator: MemoryOrchestrato
     (check_in,) = orchestrator.check_ins
     assert check_in.collections == (CollectionSummary("default", 8),)
     assert check_in.attributes == {"split": "train"}
-    assert check_in.runtime.features == ("begin_step_finish", "mean", "sum")
+    assert check_in.runtime.features == tuple(sorted(FEATURES))
     assert check_in.runtime.interpreter
 
 

@@ -14,6 +14,7 @@ from plans.manifest import Manifest
 from tests.device_sdk.conftest import Device, linear_examples
 from tests.device_sdk.memory_orchestrator import NOW, MemoryOrchestrator
 from tests.golden.make_plans import LINEAR
+from tests.plans.linear import passing
 from wire.messages import Assignment, Outcome, Resource
 from wire.tensors import Array
 
@@ -121,7 +122,7 @@ def manifest_with(**changes: Any) -> bytes:
 
 
 def client_without_step() -> Manifest:
-    train = replace(PLAN.manifest.work("train"), step="missing_step")
+    train = passing(step="missing_step")
     return replace(PLAN.manifest, phases=(replace(PLAN.manifest.phases[0], works={"train": train}),))
 
 

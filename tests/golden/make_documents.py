@@ -95,7 +95,7 @@ ASSIGNMENT = Assignment(
         UploadPart("PUT", "https://store.example.org/part-2", 200, 16, {"X-Signature": "abc"}),
     ),
 )
-RUNTIME = Runtime("0.1.0", "ai-edge-litert", "2.3.0", ("begin_step_finish", "mean", "sum"))
+RUNTIME = Runtime("0.1.0", "ai-edge-litert", "2.3.0", ("mean", "passes", "sum"))
 
 DOCUMENTS: dict[str, object] = {
     "problem": Problem(503, "unavailable", "the server cannot keep anything just now", "Service Unavailable", 2.0),

@@ -27,12 +27,14 @@ from plans.manifest import (
     Group,
     Kind,
     Manifest,
+    Pass,
     Phase,
     Port,
     Role,
     Selector,
     StateTensor,
     Work,
+    features_of,
 )
 from wire.tensors import TensorSpec
 
@@ -59,32 +61,28 @@ def _manifest() -> Manifest:
     scalar = Port(TensorSpec("float32", ()), TensorSpec("float32", (1,)))
     model = {"w": vector, "b": scalar}
     metrics = {"loss_sum": scalar, "loss_count": scalar}
-    examples: dict[str, Any] = {
-        "inputs": {"x": Port(TensorSpec("float32", (FEATURES,))), "y": Port(TensorSpec("float32", ()))},
-        "example_weight": "example_weight",
-        "selectors": (Selector("default", {"x": "x", "y": "y"}, BATCH_SIZE),),
-        "metrics": metrics,
-    }
+    inputs = {"x": Port(TensorSpec("float32", (FEATURES,))), "y": Port(TensorSpec("float32", ()))}
+    selector = Selector("default", {"x": "x", "y": "y"}, BATCH_SIZE)
     train = Work(
         role=Role.TRAIN,
         begin="train_begin",
-        step="train_step",
+        passes=(Pass("train_step", inputs, selector, example_weight="example_weight"),),
         finish="train_finish",
         broadcast={**model, "client_learning_rate": scalar},
         prepare="train_prepare",
         update={**model, "weight": scalar},
         update_state="train_update",
         aggregation=(Aggregation("model", Kind.MEAN, ("b", "w"), weight="weight"),),
-        **examples,
+        metrics=metrics,
     )
     evaluate = Work(
         role=Role.EVALUATE,
         begin="evaluate_begin",
-        step="evaluate_step",
+        passes=(Pass("evaluate_step", inputs, selector, example_weight="example_weight"),),
         finish="evaluate_finish",
         broadcast=model,
         prepare="evaluate_prepare",
-        **examples,
+        metrics=metrics,
     )
     return Manifest(
         format_version=FORMAT_VERSION,
@@ -97,7 +95,7 @@ def _manifest() -> Manifest:
             "server_learning_rate": StateTensor(scalar, Group.HYPERPARAMETERS),
         },
         phases=(Phase({"train": train, "evaluate": evaluate}),),
-        required_features=("begin_step_finish", "mean"),
+        required_features=features_of(train, evaluate),
     )
 
 

@@ -36,9 +36,9 @@ def test_the_plan_keeps_the_contract_of_plans() -> None:
 def test_a_round_of_training_equals_numpy() -> None:
     train = PLAN.manifest.work("train")
     program = Program(PLAN.server)
-    broadcast = server.prepare(program, PLAN.manifest, train, STATE)
-    result = client.run(Program(PLAN.client), train, broadcast, Rows(), seed=7)
-    state, _ = server.update(program, PLAN.manifest, train, STATE, result.update)
+    broadcast = server.prepare(program, PLAN.manifest, train, STATE).broadcast
+    result = client.run(Program(PLAN.client), train, broadcast, {"default": Rows()}, seed=7)
+    state = server.update(program, PLAN.manifest, train, STATE, result.update).state
 
     w, b, loss_sum = _sgd(0.1)
     np.testing.assert_allclose(result.update["w"], (w - STATE["w"]) * 10, rtol=1e-5)
@@ -56,8 +56,8 @@ def test_an_evaluation_equals_numpy_and_follows_a_training_in_the_same_program()
     program, server_program = Program(PLAN.client), Program(PLAN.server)
     for name, learning_rate in (("train", 0.1), ("evaluate", 0.0), ("train", 0.1)):
         work = PLAN.manifest.work(name)
-        broadcast = server.prepare(server_program, PLAN.manifest, work, STATE)
-        result = client.run(program, work, broadcast, Rows(), seed=7)
+        broadcast = server.prepare(server_program, PLAN.manifest, work, STATE).broadcast
+        result = client.run(program, work, broadcast, {"default": Rows()}, seed=7)
         np.testing.assert_allclose(result.metrics["loss_sum"], _sgd(learning_rate)[2], rtol=1e-5)
 
 

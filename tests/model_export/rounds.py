@@ -34,14 +34,18 @@ class Round:
     def run(
         self, state: Tensors, clients: list[Examples], seed: int = 1
     ) -> tuple[dict[str, Array], list[client.ClientResult]]:
-        broadcast = server.prepare(self.server, self.plan.manifest, self.train, state)
-        results = [client.run(self.client, self.train, broadcast, examples, seed=seed) for examples in clients]
+        broadcast = server.prepare(self.server, self.plan.manifest, self.train, state).broadcast
+        (collection,) = {one.selector.collection for one in self.train.passes}
+        results = [
+            client.run(self.client, self.train, broadcast, {collection: examples}, seed=seed) for examples in clients
+        ]
         sums = {
             name: sum((result.update[name] for result in results), np.zeros(spec.shape, spec.dtype))
             for name, spec in self.train.update_specs.items()
         }
-        return server.update(self.server, self.plan.manifest, self.train, state, sums)[0], results
+        return server.update(self.server, self.plan.manifest, self.train, state, sums).state, results
 
     def measure(self, state: Tensors, examples: Examples) -> Mapping[str, float]:
-        broadcast = server.prepare(self.server, self.plan.manifest, self.evaluate, state)
-        return client.run(self.client, self.evaluate, broadcast, examples, seed=1).metrics
+        broadcast = server.prepare(self.server, self.plan.manifest, self.evaluate, state).broadcast
+        (collection,) = {one.selector.collection for one in self.evaluate.passes}
+        return client.run(self.client, self.evaluate, broadcast, {collection: examples}, seed=1).metrics

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]  # ships no types
+import flatbuffers
 import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema

@@ -55,7 +55,7 @@ def test_flags_decide_what_the_plan_does(run: Run, tmp_path: Path, capsys: pytes
     flags = f"--loss {LOGITS} --learning-rate 0.25 --batch-size 3 --epochs 2 --metric accuracy --collection digits"
     assert run(*flags.split(), "--name", "digits", "--server-learning-rate", "0.5", "--tflite", str(tflite)) == 0
     plan = _plan(tmp_path)
-    (selector,) = plan.manifest.work("train").selectors
+    selector = plan.manifest.work("train").passes[0].selector
     assert (plan.manifest.name, selector.collection, selector.batch_size, selector.epochs) == ("digits", "digits", 3, 2)
     assert plan.initial["client_learning_rate"] == 0.25
     assert plan.initial["server_learning_rate"] == 0.5
@@ -71,7 +71,7 @@ def test_settings_come_from_a_file_and_flags_go_before_them(run: Run, tmp_path: 
     settings = {"loss": LOGITS, "name": "from file", "batch_size": 4, "metrics": [], "optimizer": "sgd"}
     assert run("--batch-size", "2", settings=settings) == 0
     train = _plan(tmp_path).manifest.work("train")
-    assert (train.selectors[0].batch_size, set(train.metrics)) == (2, {"loss_sum", "loss_count"})
+    assert (train.passes[0].selector.batch_size, set(train.metrics)) == (2, {"loss_sum", "loss_count"})
 
 
 def test_a_compiled_model_brings_its_loss_and_learning_rate(run: Run, model: Any, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_file_that_is_no_model_is_refused(run: Run, tmp_path: Path, capsys: py
     (tmp_path / "text.keras").write_text("not a model")
     assert run(model="text.keras") == 1
     assert run(model="missing.keras") == 1
-    assert "text.keras is not a Keras model" in capsys.readouterr().err
+    assert "text.keras is not a Keras file" in capsys.readouterr().err
 
 
 def test_a_model_with_code_of_its_own_is_refused(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from model_export.lowering import winograd
 from model_export.signature import Signature
 from tests.model_export.lowered import Lowered
 from wire.tensors import TensorSpec
@@ -39,10 +40,26 @@ def _cases() -> Iterator[Case]:
         yield Case((9, 8), kernel, (1, 1), (2, 2), padding, 2)
         yield Case((9, 8), kernel, (1, 1), (2, 1), padding, 40)
     for kernel, stride, padding in itertools.product([(1, 1), (3, 3), (5, 5)], [(1, 1), (2, 2)], ["SAME", "VALID"]):
-        yield Case((7, 8), kernel, stride, (1, 1), padding, 40)  # more than 64 taps: patches row by row
+        yield Case((7, 8), kernel, stride, (1, 1), padding, 40)  # more than 64 taps: Winograd's, or row by row
+    for kernel, padding in itertools.product([(2, 2), (1, 3), (3, 2), (3, 1), (4, 4), (6, 7)], ["SAME", "VALID"]):
+        yield Case((7, 8), kernel, (1, 1), (1, 1), padding, 40)
+    for kernel in [(3, 3), (5, 5)]:
+        yield Case((2, 1), kernel, (1, 1), (1, 1), "SAME", 40)  # a filter larger than the image
+    yield Case((1, 4), (2, 2), (1, 1), (2, 1), "SAME", 2)  # no tap looks at the only row
+    for kernel, stride in itertools.product([(1, 1), (2, 1), (5, 3)], [(4, 3), (1, 2)]):
+        yield Case((9, 8), kernel, stride, (1, 1), "SAME", 40)  # steps longer than the filter leave gaps
 
 
 CASES = list(_cases())
+
+
+@pytest.mark.parametrize("taps", range(2, 10))
+def test_a_winograd_scheme_computes_two_neighbouring_outputs_exactly(taps: int) -> None:
+    scheme = winograd.scheme(taps)
+    weights = np.einsum("km,kj,ki->mji", scheme.outputs, scheme.filter, scheme.inputs)
+    expected = np.fromfunction(lambda m, j, i: i == m + j, weights.shape).astype(np.float32)
+    np.testing.assert_array_equal(weights, expected)
+    assert len(scheme.filter) < 2 * taps
 
 
 def _signature(case: Case) -> Signature:

@@ -142,3 +142,12 @@ def test_examples_of_padding_cannot_make_a_vector_of_nothing_to_normalise() -> N
     model.train_on_batch(x[:2], y[:2])
     (found,) = program.call("save", flag=np.ones([1], np.float32)).values()
     np.testing.assert_allclose(found, model.get_weights()[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["nadam", "adam", "lion"])
+def test_the_same_export_is_the_same_file_whatever_was_made_before(optimizer: str) -> None:
+    model, loss = mlp(), "sparse_categorical_crossentropy_from_logits"
+    files = [
+        model_export.export_model(model, loss=loss, optimizer=optimizer, batch_size=2).tflite for _ in ("one", "other")
+    ]
+    assert files[0] == files[1]

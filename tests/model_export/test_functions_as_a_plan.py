@@ -17,12 +17,14 @@ from plans.manifest import (
     Group,
     Kind,
     Manifest,
+    Pass,
     Phase,
     Port,
     Role,
     Selector,
     StateTensor,
     Work,
+    features_of,
 )
 from plans.program import Program
 from wire.tensors import Array, TensorSpec
@@ -75,15 +77,13 @@ def _server() -> ExportedFunctions:
 
 def _plan() -> Plan:
     clients, servers = _client(), _server()
+    selector = Selector("default", {"reading": "reading"}, BATCH_SIZE)
     work = Work(
         role=Role.ANALYTICS,
         begin="begin",
-        step="step",
+        passes=(Pass("step", {"reading": Port(SCALAR)}, selector, example_weight="weight"),),
         finish="finish",
         broadcast=dict(servers.signatures["prepare"].outputs),
-        inputs={"reading": Port(SCALAR)},
-        example_weight="weight",
-        selectors=(Selector("default", {"reading": "reading"}, BATCH_SIZE),),
         metrics={},
         prepare="prepare",
         update=dict(clients.signatures["finish"].outputs),
@@ -97,7 +97,7 @@ def _plan() -> Plan:
         type="(float32@SERVER,{float32*}@CLIENTS -> float32@SERVER)",
         state=state,
         phases=(Phase({"count": work}),),
-        required_features=("begin_step_finish", "sum"),
+        required_features=features_of(work),
     )
     initial = {"threshold": np.array(70, np.float32), "fraction": np.array(0, np.float32)}
     return Plan(manifest, clients.tflite, servers.tflite, initial)
@@ -118,12 +118,12 @@ def test_a_round_counts_the_readings_over_a_threshold() -> None:
     plan = unpack(pack(_plan()))
     contract.check(plan)
     work, device, servers = plan.manifest.work("count"), Program(plan.client), Program(plan.server)
-    broadcast = server.prepare(servers, plan.manifest, work, plan.initial)
+    broadcast = server.prepare(servers, plan.manifest, work, plan.initial).broadcast
     updates = [
-        client.run(device, work, broadcast, readings, seed=1).update
+        client.run(device, work, broadcast, {"default": readings}, seed=1).update
         for readings in (Readings(68.5, 70.3, 71.1), Readings(80.0, 10.0, 90.0, 70.0, 100.0, 0.0))
     ]
     assert [int(update["over"]) for update in updates] == [2, 3]
     sums = {name: np.asarray(sum(update[name] for update in updates)) for name in updates[0]}
-    state, _ = server.update(servers, plan.manifest, work, plan.initial, sums)
+    state = server.update(servers, plan.manifest, work, plan.initial, sums).state
     np.testing.assert_allclose(state["fraction"], 5 / 9, rtol=1e-6)

@@ -109,7 +109,7 @@ def test_training_does_not_disturb_a_running_evaluation(round_: Round, model: An
 def test_two_state_tensors_of_equal_value_keep_their_names(round_: Round) -> None:
     state = {name: np.full_like(value, 3) for name, value in round_.plan.initial.items()}
     state["client_learning_rate"] = np.array(9, np.float32)
-    broadcast = server.prepare(round_.server, round_.plan.manifest, round_.train, state)
+    broadcast = server.prepare(round_.server, round_.plan.manifest, round_.train, state).broadcast
     assert set(broadcast) == set(round_.train.broadcast)
     assert broadcast.pop("learning_rate") == 9
     assert all(np.all(value == 3) for value in broadcast.values())
@@ -128,7 +128,8 @@ def test_a_plan_says_what_crosses_the_network(model: Any) -> None:
         model, name="zoo", batch_size=BATCH, epochs=3, collection="digits", server_learning_rate=0.5
     )
     train = plan.manifest.work("train")
-    (entry,), (selector,) = train.aggregation, train.selectors
+    (entry,), (one,) = train.aggregation, train.passes
+    selector = one.selector
     assert (entry.kind, entry.weight, set(entry.values) | {"weight"}) == (Kind.MEAN, "weight", set(train.update))
     assert (selector.collection, selector.epochs, selector.order) == ("digits", 3, Order.SHUFFLED)
     assert plan.manifest.type.endswith("*}@CLIENTS -> " + plan.manifest.type[1:].split("@SERVER")[0] + "@SERVER)")

@@ -21,6 +21,7 @@ PRODUCTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...], Product]] = {
     "matrices": ((2, 4), (4, 3), tf.matmul),
     "one_row": ((1, 4), (4, 3), tf.matmul),
     "transposed_right": ((2, 4), (3, 4), lambda x, k: tf.matmul(x, k, transpose_b=True)),
+    "transposed_right_below_many_rows": ((5, 4), (3, 4), lambda x, k: tf.matmul(x, k, transpose_b=True)),
     "transposed_left": ((4, 2), (4, 3), lambda x, k: tf.matmul(x, k, transpose_a=True)),
     "batch_of_none": ((2, 4), (4, 3), lambda x, k: tf.raw_ops.BatchMatMulV2(x=x, y=k)),
     "constant": ((2, 4), (1,), lambda x, k: tf.matmul(x, CONSTANT)),

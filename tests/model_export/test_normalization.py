@@ -46,9 +46,9 @@ CASES = [
     Case("local_response", lambda x: tf.nn.local_response_normalization(x, 2, 1.5, 0.4, 0.75), (IMAGE,)),
     of_layer("layer_norm", layers.LayerNormalization(), SEQUENCE),
     of_layer("layer_norm_of_image", layers.LayerNormalization(axis=[1, 2, 3]), IMAGE),
-    # Open: the gradient of the input is off by 2 % on tflite-runtime 2.14, with XNNPACK and without. Every op of the
-    # file is right by itself, and so is the same normalization at rank four.
-    of_layer("group_norm", layers.GroupNormalization(3), IMAGE, on_tflite_runtime=False),
+    of_layer("group_norm", layers.GroupNormalization(3), IMAGE),
+    of_layer("group_norm_of_sequence", layers.GroupNormalization(2), SEQUENCE),
+    of_layer("unit_norm_of_image", layers.UnitNormalization(axis=[1, 2]), IMAGE),
     of_layer("rms_norm", layers.RMSNormalization(), SEQUENCE),
     of_layer("unit_norm", layers.UnitNormalization(), SEQUENCE),
     _of_attention("attention_heads", layers.MultiHeadAttention(2, 3)),

@@ -85,7 +85,7 @@ ACCURACIES: dict[str, tuple[tuple[int, ...], tuple[int, ...], Any]] = {
 def test_accuracy_is_what_keras_makes_of_it(case: str) -> None:
     label, output, function = ACCURACIES[case]
     metric = metrics.resolve("accuracy", TensorSpec("float32", label), TensorSpec("float32", output))
-    assert metric.in_keras.func is function  # type: ignore[attr-defined]  # a functools.partial
+    assert metric.in_keras.func is function  # type: ignore[attr-defined]  # a mean's, and a functools.partial
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "adagrad", "rmsprop", "yogi", "nadam", "lion"])

@@ -98,6 +98,16 @@ def frozen() -> Any:
     )
 
 
+def group_normalised_residual() -> Any:
+    """What takes the place of batch normalisation where clients' batches are small and unlike."""
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(image)
+    y = layers.ReLU()(layers.GroupNormalization(4)(x))
+    y = layers.GroupNormalization(2)(layers.Conv2D(8, 3, padding="same", use_bias=False)(y))
+    y = layers.GlobalAveragePooling2D()(layers.ReLU()(layers.Add()([x, y])))
+    return keras.Model(image, layers.Dense(CLASSES)(y))
+
+
 def embedding() -> Any:
     tokens = keras.Input((6,), dtype="int32")
     x = layers.GlobalAveragePooling1D()(layers.Embedding(VOCABULARY, 8)(tokens))
@@ -190,6 +200,26 @@ LAYERS: Mapping[str, Entry] = {
     "batch_normalisation": Entry(lambda: around(layers.Dense(8, "relu"), layers.BatchNormalization())),
     "batch_normalised_cnn": Entry(
         lambda: around(layers.Conv2D(4, 3), layers.BatchNormalization(momentum=0.9), layers.ReLU(), shape=(6, 6, 2))
+    ),
+    "group_normalised_cnn": Entry(
+        lambda: around(layers.Conv2D(8, 3), layers.GroupNormalization(4), layers.ReLU(), shape=(6, 6, 2))
+    ),
+    "group_normalised_residual": Entry(group_normalised_residual),
+    "instance_normalised_cnn": Entry(
+        lambda: around(layers.Conv2D(6, 3, activation="relu"), layers.GroupNormalization(-1), shape=(6, 6, 2))
+    ),
+    "layer_normalised_cnn": Entry(
+        lambda: around(
+            *(layers.Conv2D(6, 3), layers.LayerNormalization(), layers.ReLU()),
+            *(layers.Conv2D(4, 2), layers.LayerNormalization(axis=[1, 2, 3])),
+            shape=(6, 6, 2),
+        )
+    ),
+    "unit_normalised_cnn": Entry(
+        lambda: around(layers.Conv2D(6, 3, activation="tanh"), layers.UnitNormalization(), shape=(6, 6, 2))
+    ),
+    "rms_normalised_cnn": Entry(
+        lambda: around(layers.Conv2D(6, 3), layers.RMSNormalization(), layers.ReLU(), shape=(6, 6, 2))
     ),
     "activations": Entry(
         lambda: around(

@@ -143,7 +143,7 @@ class Device:
         plan = bundle.unpack(self.fetch(assignment.plan.resource))
         work = plan.manifest.work(assignment.work)
         broadcast = tensors.decode_as(work.broadcast_specs, self.fetch(assignment.broadcast))
-        result = client.run(Program(plan.client), work, broadcast, examples, seed=assignment.seed)
+        result = client.run(Program(plan.client), work, broadcast, {"default": examples}, seed=assignment.seed)
         return result.update, result.metrics
 
     def post(self, kind: type[T], path: str, message: object = None) -> T:

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord, RoundRecord, TaskRecord
 from orchestrator.domain.tasks import TaskState
+from plans.manifest import FEATURES
 from tests.plans.linear import PLAN
 from wire.messages import CheckIn, CollectionSummary, PlanStatement, Resource, Runtime, SignedPlan
 from wire.operator_messages import RoundPolicy
@@ -12,7 +13,7 @@ from wire.operator_messages import RoundPolicy
 BLOB = Resource("ab" * 32, 100)
 SIGNED = SignedPlan(BLOB, PlanStatement(BLOB.sha256, "task", "default", 1, 2_000_000_000, "key", "ed25519"), "c2ln")
 CHECK_IN = CheckIn(
-    Runtime("0.1.0", "ai-edge-litert", "2.3.0", ("begin_step_finish", "mean", "sum")),
+    Runtime("0.1.0", "ai-edge-litert", "2.3.0", tuple(sorted(FEATURES))),
     (CollectionSummary("default", 16),),
 )
 
@@ -48,7 +49,7 @@ def add_task(tx: Connection, policy: RoundPolicy, task_id: str = "task") -> None
 def add_round(tx: Connection, policy: RoundPolicy) -> RoundRecord:
     """A task and its first round, which selects."""
     add_task(tx, policy)
-    queries.add_round(tx, "round", "task", 1, 0, BLOB, 0.0)
+    queries.add_round(tx, "round", "task", 1, reads_round=0, broadcast=BLOB, temp=None, now=0.0)
     return round_of(tx)
 
 

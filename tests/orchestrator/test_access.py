@@ -31,6 +31,7 @@ OF_OPERATORS = {
     ("POST", routes.task_cancel("{task_id}")),
     ("GET", routes.task_rounds("{task_id}")),
     ("GET", routes.task_checkpoints("{task_id}")),
+    ("GET", routes.task_result("{task_id}")),
     ("POST", routes.ENROLMENT_TOKENS),
     ("GET", routes.POPULATIONS),
     ("POST", routes.POPULATIONS),

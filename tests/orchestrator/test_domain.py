@@ -61,7 +61,7 @@ INELIGIBLE: dict[str, tuple[CheckIn, str]] = {
     "no attribute": (replace(WILLING, attributes={}), "its attribute 'place' is not 'garden'"),
     "another attribute": (replace(WILLING, attributes={"place": "attic"}), "its attribute 'place' is not 'garden'"),
     "an older runtime": (
-        replace(WILLING, runtime=Runtime("0", "i", "1", ("begin_step_finish",))),
+        replace(WILLING, runtime=Runtime("0", "i", "1", ("passes",))),
         "its runtime lacks the feature 'mean'",
     ),
     "no collection": (replace(WILLING, collections=()), "it holds fewer than 8 examples in 'default'"),

@@ -12,7 +12,7 @@ from plans.manifest import Step
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.device import encoded
 from tests.orchestrator.serving import Population
-from tests.plans.linear import PLAN, TRAIN, with_work
+from tests.plans.linear import PLAN, TRAIN, with_pass, with_work
 from wire import routes
 from wire.errors import ErrorCode, OperatorError
 from wire.operator_messages import RoundPolicy, TaskRequest
@@ -76,8 +76,8 @@ BAD_PLANS: dict[str, tuple[bytes, ErrorCode, str]] = {
     "a plan that is cut": (GOLDEN[:-100], ErrorCode.INVALID_PLAN, "expected the zip"),
     "a damaged plan": (GOLDEN[:5000] + b"damage" + GOLDEN[5006:], ErrorCode.INVALID_PLAN, ""),
     "a program that is none": (planned(server=b"none"), ErrorCode.INVALID_PLAN, "cannot load the program of 4 bytes"),
-    "a missing signature": (planned(manifest=with_work(step="gone")), ErrorCode.INVALID_PLAN, "no signature 'gone'"),
-    "a contradiction": (planned(manifest=with_work(example_weight="x")), ErrorCode.INVALID_PLAN, "two purposes"),
+    "a missing signature": (planned(manifest=with_pass(step="gone")), ErrorCode.INVALID_PLAN, "no signature 'gone'"),
+    "a contradiction": (planned(manifest=with_pass(example_weight="x")), ErrorCode.INVALID_PLAN, "two purposes"),
     "a newer format": (
         planned(manifest=replace(PLAN.manifest, format_version=2)),
         ErrorCode.UNSUPPORTED_PLAN,

@@ -14,6 +14,8 @@ from wire.tensors import Array
 
 PLAN: Plan = bundle.unpack(LINEAR.read_bytes())
 TRAIN: Work = PLAN.manifest.work("train")
+(PASS,) = TRAIN.passes
+SELECTOR = PASS.selector
 STATE: Mapping[str, Array] = {
     "w": np.array([1, 2], np.float32),
     "b": np.array(3, np.float32),
@@ -65,3 +67,18 @@ def with_work(name: str = "train", **changes: Any) -> Manifest:
     """The golden manifest with some fields of one work changed."""
     works = PLAN.manifest.works | {name: replace(PLAN.manifest.work(name), **changes)}
     return replace(PLAN.manifest, phases=(Phase(works),))
+
+
+def passing(**changes: Any) -> Work:
+    """The golden training with some fields of its pass changed."""
+    return replace(TRAIN, passes=(replace(PASS, **changes),))
+
+
+def selecting(**changes: Any) -> Work:
+    """The golden training with some fields of its selector changed."""
+    return passing(selector=replace(SELECTOR, **changes))
+
+
+def with_pass(**changes: Any) -> Manifest:
+    """The golden manifest with some fields of the training's pass changed."""
+    return with_work(passes=passing(**changes).passes)

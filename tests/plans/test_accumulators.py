@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plans.accumulators import FixedPointSum, check_contribution, largest_value
-from plans.errors import ContributionError
+from plans.accumulators.contributions import check_contribution, largest_value
+from plans.accumulators.work import WorkAccumulator
+from plans.errors import ContributionError, ZeroWeightError
 from plans.manifest import Aggregation, Kind, Port, Work
-from tests.plans.linear import TRAIN
+from tests.plans.linear import TRAIN as MEAN
 from wire.errors import ErrorCode
 from wire.tensors import Array, TensorSpec
 
 Update = dict[str, Array]
+# The golden training, as a work that may add up to a weight of zero.
+TRAIN = replace(MEAN, aggregation=(replace(MEAN.aggregation[0], on_zero_weight="nan"),))
 FLOATS = st.floats(-1e4, 1e4, width=32)
 
 
@@ -36,7 +39,7 @@ def summing(dtype: str, **changes: Any) -> Work:
 
 
 def total(updates: Sequence[Update], work: Work = TRAIN, cohort: int = 8) -> dict[str, bytes]:
-    running = FixedPointSum(work, cohort)
+    running = WorkAccumulator(work, cohort)
     for update in updates:
         running.accumulate(update)
     return {name: value.tobytes() for name, value in running.finalize().items()}
@@ -51,10 +54,10 @@ def test_the_order_of_the_updates_changes_no_bit(updates: list[Update], randomne
 
 @given(st.lists(UPDATES, max_size=8), st.lists(st.integers(0, 2), min_size=8, max_size=8))
 def test_partial_sums_merge_to_the_same_bits(updates: list[Update], workers: list[int]) -> None:
-    partial = [FixedPointSum(TRAIN, 8) for _ in range(3)]
+    partial = [WorkAccumulator(TRAIN, 8) for _ in range(3)]
     for update, worker in zip(updates, workers, strict=False):
         partial[worker].accumulate(update)
-    merged = FixedPointSum(TRAIN, 8)
+    merged = WorkAccumulator(TRAIN, 8)
     for part in reversed(partial):
         merged.merge(part)
     assert merged.count == len(updates)
@@ -63,7 +66,7 @@ def test_partial_sums_merge_to_the_same_bits(updates: list[Update], workers: lis
 
 @given(st.lists(UPDATES, min_size=1, max_size=8))
 def test_a_sum_is_the_slow_and_obvious_one(updates: list[Update]) -> None:
-    running = FixedPointSum(TRAIN, 8)
+    running = WorkAccumulator(TRAIN, 8)
     for update in updates:
         running.accumulate(update)
     for name, found in running.finalize().items():
@@ -75,6 +78,12 @@ def test_a_sum_is_the_slow_and_obvious_one(updates: list[Update]) -> None:
 
 def test_a_sum_of_nothing_is_zero() -> None:
     assert total([]) == total([contribution((0, 0), 0, 0)])
+
+
+@pytest.mark.parametrize("updates", [[], [contribution(weight=0)], [contribution(weight=1e-12)]])
+def test_a_mean_of_what_weighs_nothing_is_refused_where_the_plan_calls_it_an_error(updates: list[Update]) -> None:
+    with pytest.raises(ZeroWeightError, match=r"the mean 'model' is over [01] updates whose weights \(weight\) add up"):
+        total(updates, MEAN)
 
 
 ENTRIES = st.builds(
@@ -101,7 +110,7 @@ def test_a_sum_at_its_limit_never_wraps(dtype: str, cohort: int, fraction_bits: 
     work = summing(dtype, fraction_bits=fraction_bits)
     limit = largest_value(work.aggregation[0], cohort)
     value = around(limit, dtype, steps)
-    running = FixedPointSum(work, cohort)
+    running = WorkAccumulator(work, cohort)
     if abs(value.item()) > limit:
         with pytest.raises(ContributionError, match="the largest magnitude"):
             running.accumulate({"v": value})
@@ -109,7 +118,7 @@ def test_a_sum_at_its_limit_never_wraps(dtype: str, cohort: int, fraction_bits: 
     for _ in range(cohort):
         running.accumulate({"v": value})
     wide = replace(work, update={"v": Port(TensorSpec("float64", ()))})
-    found = FixedPointSum(wide, cohort)
+    found = WorkAccumulator(wide, cohort)
     found.merge(running)
     expected = pytest.approx(cohort * value.item(), rel=1e-6, abs=cohort * 2.0**-fraction_bits)
     assert found.finalize()["v"].item() == expected
@@ -148,7 +157,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("update", "code", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_a_sum_must_not_take_is_refused_and_changes_nothing(update: Update, code: ErrorCode, message: str) -> None:
-    running = FixedPointSum(TRAIN, 8)
+    running = WorkAccumulator(TRAIN, 8)
     running.accumulate(contribution())
     with pytest.raises(ContributionError, match=message) as refused:
         running.accumulate(update)
@@ -170,7 +179,7 @@ def test_more_updates_than_the_cohort_are_refused() -> None:
 
 
 def test_merged_sums_hold_no_more_than_the_cohort() -> None:
-    one, other = FixedPointSum(TRAIN, 2), FixedPointSum(TRAIN, 2)
+    one, other = WorkAccumulator(TRAIN, 2), WorkAccumulator(TRAIN, 2)
     for running in (one, one, other):
         running.accumulate(contribution())
     with pytest.raises(OverflowError):

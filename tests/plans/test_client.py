@@ -13,10 +13,9 @@ from plans.client import ClientResult
 from plans.errors import ProgramError, UnfitExamplesError
 from plans.manifest import Order, Selector, Work
 from plans.program import Program
-from tests.plans.linear import BROADCAST, PLAN, TRAIN, Rows, in_order, rows, trained
+from tests.plans.linear import BROADCAST, PASS, PLAN, TRAIN, Rows, in_order, passing, rows, selecting, trained
 from wire.tensors import Array
 
-(SELECTOR,) = TRAIN.selectors
 SELECTORS = st.builds(
     Selector,
     collection=st.just("default"),
@@ -25,6 +24,7 @@ SELECTORS = st.builds(
     epochs=st.integers(1, 3),
     order=st.sampled_from(Order),
     limit=st.none() | st.integers(1, 12),
+    drop_remainder=st.booleans(),
 )
 
 
@@ -34,11 +34,7 @@ def program() -> Program:
 
 
 def run(program: Program, examples: Any, work: Work = TRAIN, seed: int = 7, **changes: Any) -> ClientResult:
-    return client.run(program, work, BROADCAST | changes, examples, seed=seed)
-
-
-def selecting(**changes: Any) -> Work:
-    return replace(TRAIN, selectors=(replace(SELECTOR, **changes),))
+    return client.run(program, work, BROADCAST | changes, {"default": examples}, seed=seed)
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 10])
@@ -73,7 +69,7 @@ def test_shuffled_examples_come_in_the_order_of_the_seed(program: Program) -> No
     first, again, other = (run(program, rows(10), work, seed=seed) for seed in (1, 1, 2))
     assert same(first, again)
     assert not same(first, other)
-    expected = trained(rows(10), list(client.batches(work.selectors[0], 10, seed=1)))
+    expected = trained(rows(10), list(client.batches(work.passes[0].selector, 10, seed=1)))
     np.testing.assert_allclose(first.update["w"], expected["w"], rtol=1e-5)
 
 
@@ -108,7 +104,7 @@ def test_every_batch_is_told(program: Program) -> None:
         program,
         selecting(epochs=2),
         BROADCAST,
-        rows(6),
+        {"default": rows(6)},
         seed=7,
         on_step=lambda done, total: told.append((done, total)),
     )
@@ -124,7 +120,7 @@ def test_what_is_raised_after_a_batch_ends_the_run_and_the_next_one_works(progra
         raise TooLateError
 
     with pytest.raises(TooLateError):
-        client.run(program, TRAIN, BROADCAST, rows(10), seed=7, on_step=stop)
+        client.run(program, TRAIN, BROADCAST, {"default": rows(10)}, seed=7, on_step=stop)
     assert run(program, rows(10)).examples == 10
 
 
@@ -162,13 +158,16 @@ def test_a_broadcast_that_does_not_fit_is_refused(program: Program) -> None:
 
 def test_a_broadcast_without_a_tensor_is_refused(program: Program) -> None:
     with pytest.raises(ProgramError, match="the broadcast has no b, client_learning_rate"):
-        client.run(program, TRAIN, {"w": BROADCAST["w"]}, rows(2), seed=7)
+        client.run(program, TRAIN, {"w": BROADCAST["w"]}, {"default": rows(2)}, seed=7)
 
 
 @given(SELECTORS, st.integers(0, 20), st.integers(0, 1 << 31))
 def test_every_epoch_goes_through_each_selected_example_once(selector: Selector, count: int, seed: int) -> None:
     made = list(client.batches(selector, count, seed))
     kept = count if selector.limit is None else min(count, selector.limit)
+    if selector.drop_remainder:
+        assert all(len(batch) == selector.batch_size for batch in made)
+        kept -= kept % selector.batch_size
     flat = [index for batch in made for index in batch]
     assert len(made) == client.step_count(selector, count)
     assert all(1 <= len(batch) <= selector.batch_size for batch in made)
@@ -179,6 +178,8 @@ def test_every_epoch_goes_through_each_selected_example_once(selector: Selector,
         assert all(0 <= index < count for index in chosen)
         if selector.order is Order.STORED:
             assert chosen == list(range(kept))
+        if selector.order is Order.NEWEST:
+            assert chosen == list(range(count))[::-1][:kept]
     assert list(client.batches(selector, count, seed)) == made
 
 
@@ -186,9 +187,10 @@ def test_every_epoch_goes_through_each_selected_example_once(selector: Selector,
 @given(st.integers(1, 12), st.integers(1, 7))
 def test_how_many_examples_a_batch_holds_does_not_change_an_evaluation(count: int, split: int) -> None:
     program, work = EVALUATION, PLAN.manifest.work("evaluate")
-    whole = client.run(program, work, BROADCAST, rows(count), seed=0)
+    whole = client.run(program, work, BROADCAST, {"default": rows(count)}, seed=0)
     parts = [range(start, min(start + split, count)) for start in range(0, count, split)]
-    separate = [client.run(program, work, BROADCAST, rows_of(rows(count), part), seed=0) for part in parts]
+    taken = [{"default": rows_of(rows(count), part)} for part in parts]
+    separate = [client.run(program, work, BROADCAST, examples, seed=0) for examples in taken]
     for name, value in whole.metrics.items():
         np.testing.assert_allclose(sum(result.metrics[name] for result in separate), value, rtol=1e-5)
 
@@ -208,8 +210,8 @@ def same(one: ClientResult, other: ClientResult) -> bool:
 
 @pytest.mark.parametrize("value", [-1.0, 10.0])
 def test_values_that_mean_nothing_to_the_plan_are_refused_without_saying_which(program: Program, value: float) -> None:
-    inputs = TRAIN.inputs | {"y": replace(TRAIN.inputs["y"], smallest=0, largest=9)}
+    inputs = PASS.inputs | {"y": replace(PASS.inputs["y"], smallest=0, largest=9)}
     examples = Rows(np.zeros((5, 2), np.float32), np.array([0, 9, 3, 3, value], np.float32))
     with pytest.raises(UnfitExamplesError, match="the field 'y' holds values outside 0 to 9") as refused:
-        run(program, examples, replace(TRAIN, inputs=inputs))
+        run(program, examples, passing(inputs=inputs))
     assert str(value) not in str(refused.value)

@@ -7,15 +7,14 @@ import pytest
 
 from plans import contract
 from plans.errors import InvalidPlanError, ProgramError
-from plans.manifest import Group, Manifest, Phase, Port, StateTensor
+from plans.manifest import Aggregation, Group, Kind, Manifest, Phase, Port, StateTensor
 from plans.program import Program
-from tests.plans.linear import PLAN, TRAIN, with_work
+from tests.plans.linear import PASS, PLAN, SELECTOR, TRAIN, with_pass, with_work
 from wire.tensors import TensorSpec
 
 SCALAR, VECTOR = TRAIN.update["weight"], TRAIN.update["w"]
 RANK_0 = Port(TensorSpec("float32", ()))
 LONG = Port(TensorSpec("int64", (2,)))
-(SELECTOR,) = TRAIN.selectors
 
 
 def with_state(**changes: Port) -> Manifest:
@@ -25,7 +24,7 @@ def with_state(**changes: Port) -> Manifest:
 
 CLIENT: dict[str, tuple[Manifest, str]] = {
     "no begin": (with_work(begin="begin"), "work 'train': the program has no signature 'begin'; it has evaluate_begin"),
-    "no step": (with_work(step="begin"), "no signature 'begin'"),
+    "no step": (with_pass(step="begin"), "no signature 'begin'"),
     "no finish": (with_work(finish="end"), "no signature 'end'"),
     "a broadcast of another shape": (
         with_work(broadcast=TRAIN.broadcast | {"w": SCALAR}),
@@ -36,11 +35,11 @@ CLIENT: dict[str, tuple[Manifest, str]] = {
     "a broadcast of none": (with_work(broadcast={}), r"must take flag=float32\[1\]"),
     "a seed that begin does not take": (with_work(seed="seed"), r"must take .*seed=int32\[1\]"),
     "another batch size": (
-        with_work(selectors=(replace(SELECTOR, batch_size=8),)),
+        with_pass(selector=replace(SELECTOR, batch_size=8)),
         r"train_step must take example_weight=float32\[8\], x=float32\[8,2\], y=float32\[8\]",
     ),
-    "an input of another dtype": (with_work(inputs=TRAIN.inputs | {"x": LONG}), r"must take .*x=int64\[4,2\]"),
-    "another example weight": (with_work(example_weight="mask"), r"must take mask=float32\[4\]"),
+    "an input of another dtype": (with_pass(inputs=PASS.inputs | {"x": LONG}), r"must take .*x=int64\[4,2\]"),
+    "another example weight": (with_pass(example_weight="mask"), r"must take mask=float32\[4\]"),
     "an update that finish does not give": (
         with_work(update=TRAIN.update | {"v": VECTOR}),
         r"train_finish must give v=float32\[2\]; it gives",
@@ -57,7 +56,9 @@ SERVER: dict[str, tuple[Manifest, str]] = {
         r"train_prepare must give c=float32\[1\]",
     ),
     "a sum that update does not take": (
-        with_work(update=TRAIN.update | {"v": VECTOR}),
+        with_work(
+            update=TRAIN.update | {"v": VECTOR}, aggregation=(*TRAIN.aggregation, Aggregation("v", Kind.SUM, ("v",)))
+        ),
         r"train_update must take .*sum_v=float32\[2\]",
     ),
     "a server's metric that update does not give": (
@@ -91,6 +92,11 @@ def test_a_server_program_that_is_not_the_manifests_is_refused(manifest: Manifes
 def test_both_programs_of_a_plan_are_checked(manifest: Manifest) -> None:
     with pytest.raises(InvalidPlanError, match="no signature"):
         contract.check(replace(PLAN, manifest=manifest))
+
+
+def test_a_manifest_that_contradicts_itself_is_refused_first() -> None:
+    with pytest.raises(InvalidPlanError, match="every tensor of the update is aggregated once"):
+        contract.check(replace(PLAN, manifest=with_work(aggregation=())))
 
 
 @pytest.mark.parametrize("part", ["client", "server"])

@@ -17,15 +17,18 @@ def program() -> Program:
 
 
 def test_a_broadcast_is_what_prepare_gives(program: Program) -> None:
-    broadcast = server.prepare(program, PLAN.manifest, TRAIN, STATE)
+    prepared = server.prepare(program, PLAN.manifest, TRAIN, STATE)
+    broadcast = prepared.broadcast
+    assert prepared.temp == {}
     assert broadcast.keys() == TRAIN.broadcast.keys()
     for name, value in broadcast.items():
         np.testing.assert_array_equal(value, STATE[name], strict=True)
 
 
 def test_an_update_equals_numpy(program: Program) -> None:
-    state, metrics = server.update(program, PLAN.manifest, TRAIN, STATE, SUMS)
-    assert metrics == {}
+    updated = server.update(program, PLAN.manifest, TRAIN, STATE, SUMS)
+    state = updated.state
+    assert (updated.metrics, updated.result, updated.carried) == ({}, {}, {})
     assert state.keys() == STATE.keys()
     for name in ("w", "b"):
         expected = STATE[name] + 0.5 * SUMS[name] / 8
@@ -36,18 +39,17 @@ def test_an_update_equals_numpy(program: Program) -> None:
 
 
 def test_an_update_is_the_same_every_time(program: Program) -> None:
-    first, _ = server.update(program, PLAN.manifest, TRAIN, STATE, SUMS)
-    again, _ = server.update(Program(PLAN.server), PLAN.manifest, TRAIN, STATE, SUMS)
+    first = server.update(program, PLAN.manifest, TRAIN, STATE, SUMS).state
+    again = server.update(Program(PLAN.server), PLAN.manifest, TRAIN, STATE, SUMS).state
     assert {name: value.tobytes() for name, value in first.items()} == {
         name: value.tobytes() for name, value in again.items()
     }
 
 
 def test_a_sum_of_weight_zero_leaves_the_model_as_it_is(program: Program) -> None:
-    state, _ = server.update(
-        program, PLAN.manifest, TRAIN, STATE, {name: np.zeros_like(value) for name, value in SUMS.items()}
-    )
-    np.testing.assert_array_equal(state["w"], STATE["w"])
+    nothing = {name: np.zeros_like(value) for name, value in SUMS.items()}
+    updated = server.update(program, PLAN.manifest, TRAIN, STATE, nothing)
+    np.testing.assert_array_equal(updated.state["w"], STATE["w"])
 
 
 def test_a_state_that_is_not_finite_is_refused(program: Program) -> None:

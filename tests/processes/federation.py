@@ -51,13 +51,14 @@ class Federation:
         self._server.send_signal(signal.SIGKILL)
         self._server.wait()
 
-    def enrol(self, name: str, examples: dict[str, Array], python: str = sys.executable) -> "Device":
+    def enrol(
+        self, name: str, examples: dict[str, Array], python: str = sys.executable, collection: str = "default"
+    ) -> "Device":
         """Enrol a device and import its examples."""
         token = self.client.mint_token(EnrolmentTokenRequest()).token
-        np.savez(self.folder / f"{name}.npz", allow_pickle=False, **examples)
         device = Device(self, name, python)
         device.run("enrol", "--url", self.url, "--token", token)
-        device.run("data", "import", str(self.folder / f"{name}.npz"), "--collection", "default")
+        device.import_examples(collection, examples)
         return device
 
     def start_device(self, device: "Device") -> "subprocess.Popen[bytes]":
@@ -94,7 +95,14 @@ class Device:
     def __init__(self, federation: Federation, name: str, python: str) -> None:
         self.name = name
         self._python = python
+        self._folder = federation.folder
         self._state_dir = federation.folder / name
+
+    def import_examples(self, collection: str, examples: dict[str, Array]) -> None:
+        """Put examples into one of the device's collections."""
+        path = self._folder / f"{self.name}-{collection}.npz"
+        np.savez(path, allow_pickle=False, **examples)
+        self.run("data", "import", str(path), "--collection", collection)
 
     def command(self, *arguments: str) -> Sequence[str]:
         """The command line of a sub-command."""
