@@ -8,10 +8,12 @@ from pathlib import Path
 from device_sdk import cli as device_cli
 from federated.cli import main as fedelta_cli
 from orchestrator.api.problems import STATUS
+from plans.manifest import FEATURES, Kind
 from wire.errors import ErrorCode
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
+PLANS = (ROOT / "docs" / "plans.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 
 
@@ -19,6 +21,11 @@ def test_every_error_code_is_described_with_its_status() -> None:
     rows = {line.split("`")[1]: line for line in ERRORS.splitlines() if line.startswith("| `")}
     assert rows.keys() == {code.value for code in ErrorCode}
     assert all(f"| {STATUS[code].value} |" in rows[code.value] for code in ErrorCode)
+
+
+def test_every_feature_and_every_kind_of_aggregation_of_a_plan_is_described() -> None:
+    kinds = {kind.value for kind in Kind} - {"median", "trimmed_mean", "krum", "geometric_median"}  # nobody does these
+    assert {name for name in FEATURES | kinds if f"`{name}`" not in PLANS} == set()
 
 
 def test_every_command_and_option_of_fedelta_is_described() -> None:

@@ -14,7 +14,8 @@ from device_sdk.http import HttpTransport
 from device_sdk.offer import offer
 from device_sdk.session import DeviceSession
 from device_sdk.state_dir import StateDir
-from plans import accumulators, bundle, client, server
+from plans import bundle, client, server
+from plans.accumulators.work import WorkAccumulator
 from plans.program import Program
 from tests.golden.make_plans import LINEAR
 from tests.processes.federation import Device, Federation, linear_examples, wait_for
@@ -153,12 +154,12 @@ def _expected_state(federation: Federation) -> dict[str, Array]:
     plan = bundle.unpack(LINEAR.read_bytes())
     work = plan.manifest.work("train")
     program, server_program = Program(plan.client), Program(plan.server)
-    broadcast = server.prepare(server_program, plan.manifest, work, plan.initial)
-    total = accumulators.FixedPointSum(work, DEVICES)
+    broadcast = server.prepare(server_program, plan.manifest, work, plan.initial).broadcast
+    total = WorkAccumulator(work, DEVICES)
     for seed in range(DEVICES):
-        examples = _Examples(linear_examples(seed))
+        examples = {"default": _Examples(linear_examples(seed))}
         total.accumulate(client.run(program, work, broadcast, examples, seed=0).update)
-    return server.update(server_program, plan.manifest, work, plan.initial, total.finalize())[0]
+    return server.update(server_program, plan.manifest, work, plan.initial, total.finalize()).state
 
 
 class _Examples:

@@ -1,0 +1,99 @@
+"""The entries of a plan for a phase's aggregates, with the names of what clients contribute and what comes of it.
+
+Sums are wide: exact, whatever the values, and free of any order. A tensor that is aggregated twice is contributed
+twice, because each of an update's tensors belongs to one entry.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from federated.compiler.flat import Aggregate, Tensor
+from federated.compiler.ports import port
+from federated.compiler.server_part import custom_signatures
+from federated.compiler.signatures import Signature
+from plans.manifest import WIDE_BITS, WIDE_FRACTION_BITS, Aggregation, Kind
+
+
+@dataclass(frozen=True)
+class AggregationDraft:
+    """A phase's aggregations.
+
+    Attributes:
+        updates: what clients contribute, by name.
+        sums: what comes of it, by name.
+        signatures: those of custom aggregations, for the server.
+    """
+
+    entries: tuple[Aggregation, ...]
+    updates: dict[str, Tensor]
+    sums: dict[str, Tensor]
+    signatures: tuple[Signature, ...]
+
+
+def aggregations_of(aggregates: Sequence[Aggregate], suffix: str) -> AggregationDraft:
+    """The entries for some aggregates."""
+    entries: list[Aggregation] = []
+    updates: dict[str, Tensor] = {}
+    sums: dict[str, Tensor] = {}
+    signatures: list[Signature] = []
+    for number, aggregate in enumerate(aggregates):
+        # Two underscores never come from a path, so no argument of the server's is called so.
+        name = f"{aggregate.kind.value}__{number}{suffix}"
+        given = {f"{name}_{index}": tensor for index, tensor in enumerate(aggregate.inputs)}
+        updates |= given
+        entries += _entries(name, aggregate, tuple(given))
+        if aggregate.kind is Kind.CUSTOM:
+            signatures += custom_signatures(name, aggregate)
+            results = aggregate.functions["report"].results
+            sums |= {f"{name}_result_{i}": Tensor(aggregate, i, tensor.type) for i, tensor in enumerate(results)}
+        else:
+            sums |= {label: Tensor(aggregate, i, t.type) for i, (label, t) in enumerate(given.items())}
+    return AggregationDraft(tuple(entries), updates, sums, tuple(signatures))
+
+
+def _entries(name: str, aggregate: Aggregate, given: tuple[str, ...]) -> list[Aggregation]:
+    match aggregate.kind:
+        case Kind.MEAN:
+            return [
+                Aggregation(
+                    name,
+                    Kind.MEAN,
+                    given[:-1],
+                    weight=given[-1],
+                    bits=WIDE_BITS,
+                    fraction_bits=WIDE_FRACTION_BITS,
+                    on_zero_weight=aggregate.on_zero_weight,
+                )
+            ]
+        case Kind.CUSTOM:
+            return [_custom(name, aggregate, given)]
+    return [
+        _entry(label, aggregate, tensor, index)
+        for index, (label, tensor) in enumerate(zip(given, aggregate.values, strict=True))
+    ]
+
+
+def _entry(label: str, aggregate: Aggregate, tensor: Tensor, index: int) -> Aggregation:
+    """An entry of one tensor."""
+    match aggregate.kind:
+        case Kind.SUM:
+            fraction_bits = WIDE_FRACTION_BITS if tensor.type.dtype.kind == "f" else 0
+            return Aggregation(label, Kind.SUM, (label,), bits=WIDE_BITS, fraction_bits=fraction_bits)
+        case Kind.MODULAR_SUM:
+            return Aggregation(label, aggregate.kind, (label,), fraction_bits=0, modulus=aggregate.limits[index])
+        case Kind.SECURE_SUM:
+            return Aggregation(label, aggregate.kind, (label,), fraction_bits=0, bound=aggregate.limits[index])
+    return Aggregation(label, aggregate.kind, (label,))
+
+
+def _custom(name: str, aggregate: Aggregate, given: tuple[str, ...]) -> Aggregation:
+    totals = aggregate.functions["zero"].results
+    results = aggregate.functions["report"].results
+    return Aggregation(
+        name,
+        Kind.CUSTOM,
+        given,
+        signatures={part: f"{name}_{part}" for part in ("zero", "accumulate", "merge", "report")},
+        accumulator={f"{name}_total_{index}": port(tensor) for index, tensor in enumerate(totals)},
+        result={f"{name}_result_{index}": port(tensor) for index, tensor in enumerate(results)},
+    )

@@ -1,0 +1,85 @@
+"""The values of a computation's clients as the examples that a plan's passes go through."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from federated.compiler.collections import Collections
+from federated.compiler.naming import leaf_paths
+from federated.compiler.parameters import Part
+from federated.language.cohort import Clients, rows
+from federated.language.streaming import StackedBatches
+from federated.language.types import StructType, TensorType, Type
+from wire.tensors import Array
+
+
+@dataclass(frozen=True)
+class MemoryExamples:
+    """Examples in memory: for each field an array whose first axis is the example."""
+
+    fields: Mapping[str, Array]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, indices: list[int]) -> dict[str, Array]:
+        """The examples at these indices; a view of them where they follow one another."""
+        first, count = (indices[0], len(indices)) if indices else (0, 0)
+        if indices == list(range(first, first + count)):
+            return {name: values[first : first + count] for name, values in self.fields.items()}
+        return {name: values[indices] for name, values in self.fields.items()}
+
+
+def examples_of(
+    parts: Sequence[tuple[Part, Clients]], collections: Collections, cohort: int
+) -> Iterator[dict[str, MemoryExamples]]:
+    """Each client's examples, by collection.
+
+    Args:
+        parts: the client parts of the parameter, with their values.
+    """
+    columns = [(part, rows(part.type, value)) for part, value in parts]
+    for _ in range(cohort):
+        yield {
+            collections.of(part.path).collection: _examples(part, next(values), collections) for part, values in columns
+        }
+
+
+def _examples(part: Part, value: Any, collections: Collections) -> MemoryExamples:
+    columns = _columns(part, value, is_batch=collections.of(part.path).batch_size is not None)
+    fields = {
+        collections.field(part.path, path): column
+        for (path, _), column in zip(leaf_paths(part.example, part.path), columns, strict=True)
+    }
+    return MemoryExamples(fields, min((len(array) for array in fields.values()), default=0))
+
+
+def _columns(part: Part, value: Any, *, is_batch: bool) -> list[Array]:
+    """An array of all examples for each tensor of one."""
+    if isinstance(value, StackedBatches):
+        return list(value.leaves)
+    elements = [list(_flat(part.example, element)) for element in (value if part.is_sequence else [value])]
+    leaves = [leaf for _, leaf in leaf_paths(part.example, part.path)]
+    return [_stacked(leaf, [e[index] for e in elements], is_batch=is_batch) for index, leaf in enumerate(leaves)]
+
+
+def _stacked(leaf: Type, values: list[Any], *, is_batch: bool) -> Array:
+    """The values along a new axis, or batches one after the other; bools as a program takes them."""
+    assert isinstance(leaf, TensorType)  # noqa: S101 - an example holds no sequence
+    shape = tuple(size or 0 for size in leaf.shape or ())
+    dtype = np.dtype(np.uint8) if leaf.dtype == np.bool_ else leaf.dtype
+    if not values:
+        return np.zeros((0, *(shape[1:] if is_batch else shape)), dtype)
+    joined: Array = np.concatenate(values) if is_batch else np.stack(values)
+    return joined.astype(dtype, copy=False)
+
+
+def _flat(type_: Type, value: Any) -> Iterator[Any]:
+    if isinstance(type_, StructType):
+        for element, inner in zip(type_, value, strict=True):
+            yield from _flat(element, inner)
+    else:
+        yield value

@@ -1,0 +1,1 @@
+"""The federated language: types, placements, computations."""

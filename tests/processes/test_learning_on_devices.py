@@ -1,0 +1,57 @@
+"""A learning process gives the same model on devices as in the plan context, short last batches included."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import federated as fed
+from tests.processes.federation import Federation
+from wire.tensors import Array
+
+pytestmark = [pytest.mark.processes, pytest.mark.tensorflow, pytest.mark.timeout(300)]
+
+BATCH_SIZE = 4
+
+
+def test_federated_averaging_on_devices_is_federated_averaging_here(federation: Federation) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model = fed.learning.models.functional_model_from_keras(network, "mean_squared_error")
+    optimizers = fed.learning.optimizers
+    process = fed.learning.algorithms.build_weighted_fed_avg(
+        model, optimizers.build_sgdm(0.1), optimizers.build_sgdm(1.0, momentum=0.5)
+    )
+    clients = [_examples(seed, count) for seed, count in ((1, 10), (2, 7))]
+    for number, examples in enumerate(clients):
+        federation.start_device(federation.enrol(f"device-{number}", examples, collection="measurements"))
+    bind = {"data": fed.on_device("measurements", batch_size=BATCH_SIZE, weight="weight")}
+    here = devices = process.initialize()
+    for _ in range(2):
+        with fed.plan_context():
+            here, expected = process.next(here, [_batches(examples) for examples in clients])
+        with fed.fleet_context(federation.url, api_key=federation.api_key, bind=bind, timeout_seconds=60):
+            devices, found = process.next(devices)
+        for one, other in zip(_weights(process, devices), _weights(process, here), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+        assert found["client_work"]["train"]["num_examples"] == 17
+        np.testing.assert_allclose(
+            found["client_work"]["train"]["loss"], expected["client_work"]["train"]["loss"], rtol=1e-6
+        )
+
+
+def _examples(seed: int, count: int) -> dict[str, Array]:
+    x = np.random.default_rng(seed).normal(size=(count, 2)).astype(np.float32)
+    return {"x": x, "y": (x @ np.array([[1], [-2]], np.float32) + np.float32(0.5)).astype(np.float32)}
+
+
+def _batches(examples: dict[str, Array]) -> list[tuple[Array, Array]]:
+    x, y = examples["x"], examples["y"]
+    return [(x[start : start + BATCH_SIZE], y[start : start + BATCH_SIZE]) for start in range(0, len(x), BATCH_SIZE)]
+
+
+def _weights(process: Any, state: Any) -> list[Array]:
+    weights: list[Array] = process.get_model_weights(state).trainable
+    return weights
