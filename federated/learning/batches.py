@@ -1,0 +1,163 @@
+"""What users have for clients, as the batches that algorithms go through.
+
+A client is a list of batches `(x, y)`, a `tf.data.Dataset` of such, anything else that can be iterated over, or an
+`ExampleBatches`: arrays of examples, which cost nothing to take apart. All batches of a round get one size, that of the
+largest; the rest of a short one is padding, whose weight is 0. A cohort that says its `batch_size` is read client by
+client, when their turn comes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from federated.language.arrays import to_array
+from federated.language.errors import ValueMismatchError
+from federated.language.streaming import StackedBatches, StreamedClients
+from federated.language.types import SequenceType, TensorType, Type
+from wire.tensors import Array
+
+
+@dataclass(frozen=True)
+class ExampleBatches:
+    """A client's examples, in batches of `batch_size` in their order, the last of which may be short.
+
+    Attributes:
+        x, y: an example a row, equally many.
+    """
+
+    x: Array
+    y: Array
+    batch_size: int
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        for start in range(0, len(self.y), self.batch_size):
+            yield self.x[start : start + self.batch_size], self.y[start : start + self.batch_size]
+
+
+class LearningClients(StreamedClients):
+    """The clients of a round as stacks of `<x=…,y=…,weight=float32[?]>`.
+
+    Args:
+        clients: anything with a length that can be gone through several times.
+        size: how many examples a batch has.
+        types: of a batch's x and y, where they are known.
+    """
+
+    def __init__(self, clients: Any, size: int, types: Sequence[TensorType] = ()) -> None:
+        self._clients = clients
+        self._size = size
+        self._types = types
+
+    def typed(self, member: Type) -> "LearningClients":
+        """See `StreamedClients`."""
+        assert isinstance(member, SequenceType)  # noqa: S101 - of batches
+        x, y, _ = member.element.children()
+        assert isinstance(x, TensorType)  # noqa: S101 - a batch of examples
+        assert isinstance(y, TensorType)  # noqa: S101 - a batch of labels
+        return LearningClients(self._clients, self._size, (x, y))
+
+    @property
+    def batch_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """See `StreamedClients`: as the type says, or, where it leaves a size open, as the first client has it."""
+        shapes = [tuple(type_.shape or ()) for type_ in self._types]
+        if any(None in shape[1:] for shape in shapes):
+            first = next((one for one in self if len(one)), None)
+            shapes = [leaf.shape for leaf in first.leaves[:2]] if first else shapes
+        return (*((self._size, *(size or 1 for size in shape[1:])) for shape in shapes), (self._size,))
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def __iter__(self) -> Iterator[StackedBatches]:
+        for number, client in enumerate(self._clients):
+            yield self._stacked(client, number)
+
+    def _stacked(self, client: Any, number: int) -> StackedBatches:
+        size = self._size
+        if isinstance(client, ExampleBatches) and client.batch_size == size:
+            runs = [_checked(client.x, client.y, f"client {number}")] if len(client.y) else []
+        else:
+            runs = list(_read_all(client, number))
+        columns = [
+            [_padded(_typed(run[place], type_, number), size) for run in runs]
+            for place, type_ in enumerate(self._types)
+        ]
+        leaves = [
+            _joined(column) if column else np.zeros((0, *(n or 1 for n in (type_.shape or ())[1:])), type_.dtype)
+            for column, type_ in zip(columns, self._types, strict=True)
+        ]
+        weight = _joined([_weight(len(y), size) for _, y in runs] or [np.zeros(0, np.float32)])
+        return StackedBatches((*leaves, weight), size)
+
+
+def batches_of(clients: Iterable[Any]) -> LearningClients:
+    """The clients of a round; what has a length and a `batch_size` is read when its turn comes.
+
+    Raises:
+        ValueMismatchError: something that is no batch; it names the client and the batch.
+    """
+    size = getattr(clients, "batch_size", None)
+    if size is not None:
+        return LearningClients(clients, int(size))
+    read = [
+        client if isinstance(client, ExampleBatches) else list(_read_all(client, number))
+        for number, client in enumerate(clients)
+    ]
+    return LearningClients(read, max((_largest(client) for client in read), default=1))
+
+
+def _largest(client: ExampleBatches | list[tuple[Array, Array]]) -> int:
+    return client.batch_size if isinstance(client, ExampleBatches) else max((len(y) for _, y in client), default=1)
+
+
+def _read_all(client: Any, number: int) -> Iterator[tuple[Array, Array]]:
+    if not isinstance(client, Iterable):
+        raise ValueMismatchError(f"client {number}: expected batches (x, y), found a {type(client).__name__}")
+    return (_read(batch, f"client {number}, batch {place}") for place, batch in enumerate(client))
+
+
+def _read(batch: Any, where: str) -> tuple[Array, Array]:
+    if isinstance(batch, Mapping) and {"x", "y"} <= batch.keys():
+        pair: tuple[Any, ...] = (batch["x"], batch["y"])
+    elif isinstance(batch, (tuple, list)):
+        pair = tuple(batch)
+    else:
+        raise ValueMismatchError(f"{where}: expected (x, y), found a {type(batch).__name__}")
+    if len(pair) != 2:  # noqa: PLR2004 - x and y
+        raise ValueMismatchError(f"{where}: expected (x, y), found {len(pair)} elements")
+    x, y = _checked(*pair, where)
+    if not len(x):
+        raise ValueMismatchError(f"{where}: it has no examples")
+    return x, y
+
+
+def _checked(x: Any, y: Any, where: str) -> tuple[Array, Array]:
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise ValueMismatchError(
+            f"{where}: x has the shape {list(x.shape)} and y {list(y.shape)}; they differ in length"
+        )
+    return x, y
+
+
+def _typed(values: Array, type_: TensorType, number: int) -> Array:
+    if values.dtype == type_.dtype and values.shape[1:] == (type_.shape or ())[1:]:
+        return values
+    return to_array(type_, values, f"client {number}")
+
+
+def _padded(values: Array, size: int) -> Array:
+    """The examples, then the first one again: padding that no computation can stumble over."""
+    missing = -len(values) % size
+    return np.concatenate([values, np.repeat(values[:1], missing, axis=0)]) if missing else values
+
+
+def _weight(count: int, size: int) -> Array:
+    """1 for each example, 0 for the padding after them."""
+    return (np.arange(count + -count % size) < count).astype(np.float32)
+
+
+def _joined(arrays: list[Array]) -> Array:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,0 +1,1 @@
+"""Learning processes, against what they compute by hand."""
