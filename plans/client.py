@@ -5,7 +5,7 @@ or a simulation, owns this loop and does no arithmetic of its own: it pads a sho
 and everything else happens inside the signatures.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,14 +96,14 @@ def batches(selector: Selector, count: int, seed: int) -> Iterator[list[int]]:
     for _ in range(selector.epochs):
         match selector.order:
             case Order.STORED:
-                order = np.arange(kept)
+                order: Sequence[int] = range(kept)
             case Order.SHUFFLED:
-                order = generator.permutation(count)[:kept]
+                order = generator.permutation(count)[:kept].tolist()
             case Order.NEWEST:
-                order = np.arange(count - 1, count - 1 - kept, -1)
+                order = range(count - 1, count - 1 - kept, -1)
         whole = kept - kept % selector.batch_size if selector.drop_remainder else kept
         for start in range(0, whole, selector.batch_size):
-            yield [int(index) for index in order[start : min(start + selector.batch_size, whole)]]
+            yield list(order[start : min(start + selector.batch_size, whole)])
 
 
 def step_count(selector: Selector, count: int) -> int:

@@ -28,6 +28,13 @@ from wire.errors import MessageError
 from wire.tensors import NAME_PATTERN
 
 _CUSTOM_SIGNATURES = {"zero", "accumulate", "merge", "report"}
+_PARAMETERS: Mapping[Kind, Mapping[str, tuple[float, float]]] = {
+    Kind.TRIMMED_MEAN: {"fraction": (0, 0.499)},
+    Kind.KRUM: {"byzantine": (0, 1_000_000), "selected": (1, 1_000_000)},
+    Kind.GEOMETRIC_MEDIAN: {"iterations": (1, 10_000), "smoothing": (1e-30, 1)},
+}
+"""What robust kinds are told, and the smallest and the largest that each may be."""
+
 _GROUPS = ("broadcast", "update", "metrics", "device_state", "server_metrics", "temp", "carried")
 
 
@@ -157,14 +164,17 @@ def _sum_contradictions(work: Work) -> Iterator[str]:
         return
     given = [entry.result if entry.kind is Kind.CUSTOM else entry.tensors for entry in work.aggregation]
     yield from _shared("the aggregation gives", *given)
+    kinds = [entry.kind for entry in work.aggregation]
+    if any(kind.is_secure for kind in kinds) and (robust := [kind.value for kind in kinds if kind.is_robust]):
+        yield f"{_listed(robust)} takes every client's value in the clear, beside sums that hide it"
     for entry in work.aggregation:
         for problems in (_entry_contradictions(entry, work), _kind_contradictions(entry, work)):
             yield from (f"aggregation {entry.name!r}: {problem}" for problem in problems)
 
 
 def _entry_contradictions(entry: Aggregation, work: Work) -> Iterator[str]:
-    if (entry.kind is Kind.MEAN) != (entry.weight is not None):
-        yield "a weight belongs to a mean, and a mean needs one"
+    if (entry.kind is Kind.MEAN or entry.kind.is_robust) != (entry.weight is not None):
+        yield "a weight belongs to a mean or a robust kind, and such a one needs one"
     if entry.weight is not None and work.update[entry.weight].spec.shape != ():
         yield "the weight is a scalar"
     if entry.on_zero_weight not in ("error", "nan"):
@@ -202,7 +212,20 @@ def _kind_contradictions(entry: Aggregation, work: Work) -> Iterator[str]:
             yield f"the modulus is 1 to {largest}, the largest that its tensors hold, not {entry.modulus}"
     if entry.kind is Kind.SECURE_SUM and entry.bound is None:
         yield "a secure_sum needs a bound"
+    yield from _robust_contradictions(entry, dtypes)
     yield from _custom_contradictions(entry)
+
+
+def _robust_contradictions(entry: Aggregation, dtypes: Mapping[str, np.dtype[Any]]) -> Iterator[str]:
+    needed = _PARAMETERS.get(entry.kind, {})
+    if entry.parameters.keys() != needed.keys():
+        yield f"the parameters of a {entry.kind.value} are {_listed(needed)}, found {_listed(entry.parameters)}"
+        return
+    for name, (low, high) in needed.items():
+        if not low <= entry.parameters[name] <= high:
+            yield f"{name} is within {low} and {high}, not {entry.parameters[name]}"
+    if entry.kind.is_robust and (others := [name for name in entry.values if dtypes[name].kind != "f"]):
+        yield f"{_listed(others)} is no float, which a {entry.kind.value} takes"
 
 
 def _custom_contradictions(entry: Aggregation) -> Iterator[str]:

@@ -6,7 +6,8 @@ PlanError
 ├── ProgramError          a signature was called with the wrong arrays, or the runtime failed
 │   └── UnfitExamplesError    a device's examples are not what the plan takes
 ├── ContributionError     an update that must not be counted; `code` says why
-└── ZeroWeightError       a mean over updates that weigh nothing
+├── ZeroWeightError       a mean over updates that weigh nothing
+└── TooFewUpdatesError    fewer updates than a robust mean needs
 """
 
 from wire.errors import ErrorCode
@@ -42,3 +43,7 @@ class ContributionError(PlanError):
 
 class ZeroWeightError(PlanError):
     """The weights of a round's updates add up to zero, so that their mean is no number."""
+
+
+class TooFewUpdatesError(PlanError):
+    """A round's updates are too few for what its aggregation has to withstand."""

@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 
 # What a reader of this version can do. A plan lists what it needs; a device declines one it does not know.
 FEATURES = frozenset(
-    {"custom_aggregation", "extremes", "mean", "newest", "passes", "result", "sum", "temp", "wide_sums"}
+    {"custom_aggregation", "extremes", "mean", "newest", "passes", "result", "robust", "sum", "temp", "wide_sums"}
 )
 
 WIDE_BITS = 320  # a sum of this width holds every float32 and every int64 exactly
@@ -62,6 +62,16 @@ class Kind(StrEnum):
     KRUM = "krum"
     GEOMETRIC_MEDIAN = "geometric_median"
     CUSTOM = "custom"
+
+    @property
+    def is_robust(self) -> bool:
+        """Whether a few lying clients do not move it far; it takes clients' values one by one, with their weights."""
+        return self in (Kind.MEDIAN, Kind.TRIMMED_MEAN, Kind.KRUM, Kind.GEOMETRIC_MEDIAN)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is of no single client's value in the clear."""
+        return self in (Kind.MODULAR_SUM, Kind.SECURE_SUM)
 
 
 class Order(StrEnum):
@@ -186,17 +196,19 @@ class Aggregation:
 
     Attributes:
         values: the update's tensors that this entry takes.
-        weight: for a mean, the update's tensor that holds the weight.
+        weight: for a mean, and a robust kind, the update's tensor that holds the weight.
         bound: the largest magnitude that one value may have; None for what the round's size leaves room for. For a
             `secure_sum`, whose values are integers, none is below 0 either.
         denominator: `weight`, or `fixed` where privacy asks for a constant.
         signatures: for `custom`, the server's signatures {zero, accumulate, merge, report}:
             `zero(flag) -> accumulator`, `accumulate(<name>..., value_<name>...) -> accumulator`,
             `merge(<name>..., other_<name>...) -> accumulator`, `report(<name>...) -> result`.
+        parameters: for a robust kind: {fraction} of a trimmed_mean, {byzantine, selected} of krum, {iterations,
+            smoothing} of a geometric_median. Its values come unmultiplied, and all of them are one vector.
         modulus: for a `modular_sum`, whose values are integers from 0 to modulus - 1.
         accumulator, result: for `custom`, what its signatures carry, and what `report` gives.
-        on_zero_weight: for a mean, `error` where a total weight of zero ends the round, `nan` where `update_state` is
-            to see it (0 / 0).
+        on_zero_weight: `error` where a total weight of zero ends the round; for a mean also `nan`, where `update_state`
+            is to see it (0 / 0).
     """
 
     name: str
@@ -213,6 +225,7 @@ class Aggregation:
     accumulator: dict[str, Port] = field(default_factory=dict)
     result: dict[str, Port] = field(default_factory=dict)
     on_zero_weight: str = "error"
+    parameters: dict[str, float] = field(default_factory=dict)
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -303,6 +316,7 @@ class Work:
             "newest": Order.NEWEST in orders,
             "passes": True,
             "result": bool(self.result),
+            "robust": any(kind.is_robust for kind in kinds),
             "sum": Kind.SUM in kinds,
             "temp": bool(self.temp),
             "wide_sums": any(entry.is_wide for entry in self.aggregation),
@@ -401,11 +415,8 @@ def _unsupported(manifest: Manifest) -> Iterator[str]:
 
 
 def _unsupported_aggregation(entry: Aggregation) -> Iterator[str]:
-    match entry.kind:
-        case Kind.MODULAR_SUM | Kind.SECURE_SUM:
-            yield f"the aggregation kind {entry.kind.value!r} (refused until secure aggregation exists)"
-        case Kind.MEDIAN | Kind.TRIMMED_MEAN | Kind.KRUM | Kind.GEOMETRIC_MEDIAN:
-            yield f"the aggregation kind {entry.kind.value!r}"
+    if entry.kind.is_secure:
+        yield f"the aggregation kind {entry.kind.value!r} (refused until secure aggregation exists)"
     if entry.steps:
         yield f"the aggregation step {entry.steps[0].kind!r}"
     if entry.denominator != "weight":

@@ -80,10 +80,9 @@ class Program:
         checked = {name: _fit(signature, name, arrays[name], spec) for name, spec in expected.items()}
         self._prepare()
         try:
-            outputs = self._runners[signature](**checked)
+            return _invoked(self._runners[signature], checked)
         except (RuntimeError, ValueError) as error:
             raise ProgramError(f"{signature} failed: {error}") from error
-        return {name: np.asarray(value) for name, value in outputs.items()}  # the runtimes give copies
 
     def call_through(self, signature: str, ports: Mapping[str, Port], tensors: Tensors) -> dict[str, Array]:
         """`call`, on logical tensors that go in through their ports; on the flag where there are none.
@@ -140,6 +139,18 @@ def _allocate(runners: Mapping[str, Any]) -> None:
         runner._interpreter_wrapper.AllocateTensors(runner._subgraph_index)
 
 
+def _invoked(runner: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """What calling a runner does, but for its resizing of inputs that have their size: a tenth of a small step's time.
+
+    The runtimes have no public name for it either.
+    """
+    interpreter, subgraph = runner._interpreter_wrapper, runner._subgraph_index
+    for name, value in arrays.items():
+        interpreter.SetTensor(runner._inputs[name], value, subgraph)
+    interpreter.Invoke(subgraph)
+    return {name: np.asarray(interpreter.GetTensor(index, subgraph)) for name, index in runner._outputs}  # copies
+
+
 def _is_of_the_delegate(error: RuntimeError) -> bool:
     message = str(error)
     return "failed to delegate" in message or ("Delegate" in message and "failed to prepare" in message)
@@ -151,7 +162,7 @@ def bind(port: Port, tensor: Array) -> Array:
     Raises:
         ProgramError: the tensor is not the port's, or a value does not survive.
     """
-    if str(tensor.dtype) != port.spec.dtype or tensor.shape != port.spec.shape:
+    if tensor.dtype != port.spec.dtype or tensor.shape != port.spec.shape:
         raise ProgramError(f"expected {port.spec}, found {tensor.dtype}{list(tensor.shape)}")
     return _convert(tensor, port.at_runtime)
 
@@ -173,7 +184,7 @@ def unbind_all(ports: Mapping[str, Port], outputs: Tensors) -> dict[str, Array]:
 
 
 def _convert(tensor: Array, spec: TensorSpec) -> Array:
-    if str(tensor.dtype) == spec.dtype:
+    if tensor.dtype == spec.dtype:
         return tensor.reshape(spec.shape)
     converted = tensor.reshape(spec.shape).astype(spec.dtype)
     if not np.array_equal(converted.astype(tensor.dtype).reshape(tensor.shape), tensor, equal_nan=_is_float(tensor)):
@@ -199,7 +210,7 @@ def _fit(signature: str, name: str, value: Array, spec: TensorSpec) -> Array:
     array = np.asarray(value)
     if array.shape != spec.shape:
         raise ProgramError(f"{signature}: {name} must be {spec}, found the shape {list(array.shape)}")
-    if str(array.dtype) == spec.dtype:
+    if array.dtype == spec.dtype:
         return np.ascontiguousarray(array)
     limits = np.iinfo(spec.dtype) if np.dtype(spec.dtype).kind in "iu" else None
     if limits is None or array.dtype.kind not in "iu":

@@ -1,8 +1,10 @@
 """Keras models as functional ones, by the code that exports them for devices."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from federated.language.types import TensorType, to_type
@@ -49,7 +51,31 @@ def from_keras(keras_model: Any, loss_fn: Any, input_spec: Any, metric_fns: Sequ
         lambda labels, outputs: _per_example(losses.values_of(wanted.loss, labels, outputs)),
         {metric.name: _measured(metric) for metric in wanted.metrics},
         penalty if has_penalty else None,
+        _classes(y, model.output.shape),
     )
+
+
+def load_keras(path: Path) -> Any:
+    """A model from a `.keras` file; one that would run code of the file's own is refused."""
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def save_keras(path: Path, base: Path, trainable: Sequence[Any], non_trainable: Sequence[Any]) -> None:
+    """Write the model of `base` with other weights."""
+    model = load_keras(base)
+    known = checked_model.check(model)
+    for one, value in [
+        *zip(known.parameters, trainable, strict=True),
+        *zip(known.statistics, non_trainable, strict=True),
+    ]:
+        one.original.assign(value)
+    model.save(path)
+
+
+def _classes(label: TensorType, output: Sequence[int]) -> int | None:
+    """Between how many classes an integer label chooses: as many as there are outputs, or two for one output."""
+    is_choice = label.dtype.kind in "iu" and len(output) == 1 and label.shape == ()
+    return max(int(output[-1]), 2) if is_choice else None
 
 
 def _measured(metric: Any) -> Any:

@@ -30,10 +30,17 @@ class TensorFlowKernel:
 
 
 def trace(function: Emit, inputs: Sequence[TensorType]) -> Sequence[Any]:
-    """A function's symbolic outputs on symbolic inputs of these types, in a graph of its own."""
-    with tf.Graph().as_default():
-        specs = [tensor_spec(type_) for type_ in inputs]
-        return function([tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in specs])
+    """A function's symbolic outputs on symbolic inputs of these types, in a graph of its own.
+
+    The graph is a `tf.function`'s, because others take no tensors that the function has from outside.
+    """
+    outputs: list[Any] = []
+
+    def body(*flat: Any) -> None:
+        outputs[:] = function(flat)
+
+    tf.function(body, autograph=False).get_concrete_function(*[tensor_spec(type_) for type_ in inputs])
+    return outputs
 
 
 def type_of(tensor: Any) -> TensorType:
@@ -42,9 +49,37 @@ def type_of(tensor: Any) -> TensorType:
     return TensorType(np.str_ if tensor.dtype == tf.string else tensor.dtype.as_numpy_dtype, shape)
 
 
-def _add(flat: Sequence[Any]) -> list[Any]:
-    half = len(flat) // 2
-    return [a + b for a, b in zip(flat[:half], flat[half:], strict=True)]
+def _add_float(flat: Sequence[Any]) -> list[Any]:
+    """Knuth's TwoSum: the error of s + x is (s − (t − b)) + (x − b), with t = s + x and b = t − s."""
+    total, error, x = flat
+    new = total + x
+    b = new - total
+    return [new, error + ((total - (new - b)) + (x - b))]
+
+
+def _settle_float(flat: Sequence[Any]) -> list[Any]:
+    total, error = flat
+    settled = total + error
+    # After an infinity the errors are NaN, and the total itself says what there is to say.
+    return [tf.where(tf.equal(settled, settled), settled, total)]
+
+
+def _add_integer(flat: Sequence[Any]) -> list[Any]:
+    total, x = flat
+    return [total + tf.cast(x, tf.int64)]
+
+
+def _settle_integer(dtype: str) -> Emit:
+    limits = np.iinfo(dtype)
+
+    def settle(flat: Sequence[Any]) -> list[Any]:
+        (total,) = flat
+        fits = tf.logical_and(total >= limits.min, total <= limits.max)
+        # Runtimes have no assertion, but they refuse an index that is not there.
+        place = tf.where(tf.reduce_all(fits), 0, 1)
+        return [tf.gather(tf.expand_dims(tf.cast(total, dtype), 0), place)]
+
+    return settle
 
 
 def _weigh(flat: Sequence[Any]) -> list[Any]:
@@ -54,6 +89,11 @@ def _weigh(flat: Sequence[Any]) -> list[Any]:
         factor = tf.cast(weight, value.dtype)
         products.append(tf.where(tf.equal(factor, 0), tf.zeros_like(value), factor * value))
     return products
+
+
+def _mask(flat: Sequence[Any]) -> list[Any]:
+    weight, *values = flat
+    return [tf.where(tf.equal(weight, 0), tf.zeros_like(value), value) for value in values]
 
 
 def _divide(flat: Sequence[Any]) -> list[Any]:
@@ -67,5 +107,14 @@ def _items(flat: Sequence[Any]) -> list[Any]:
 
 ARITHMETIC = {
     name: TensorFlowKernel(name, function)
-    for name, function in (("add", _add), ("weigh", _weigh), ("divide", _divide), ("items", _items))
+    for name, function in (
+        ("add_float", _add_float),
+        ("add_integer", _add_integer),
+        *((f"settle_{name}", _settle_float) for name in ("float16", "float32", "float64")),
+        *((f"settle_{name}", _settle_integer(name)) for name in ("int8", "int16", "int32", "int64", "uint8", "uint16")),
+        ("weigh", _weigh),
+        ("mask", _mask),
+        ("divide", _divide),
+        ("items", _items),
+    )
 }

@@ -7,11 +7,13 @@ from typing import Any
 import tensorflow as tf
 
 from federated.backends import graph_document
+from federated.backends.each_client import EachClient
 from federated.backends.runtime_values import from_flat, to_flat
 from federated.backends.structured import ToDataset, dataset_of, flat_specs, flattened, structured
 from federated.backends.variables import own_variables
 from federated.language import context_stack
 from federated.language.arguments import gathered, is_spread_over
+from federated.language.cohort import Clients
 from federated.language.errors import ExecutionError, FederatedError, MisuseError
 from federated.language.origin import of_function
 from federated.language.structures import elements_of
@@ -40,6 +42,7 @@ class TracedBody:
         self._concrete = traced.get_concrete_function(*specs)
         self._refuse_variables()
         self.type = FunctionType(parameter, self._result[-1])
+        self._each = EachClient(self._concrete, self.type)
 
     def run(self, argument: Any) -> Any:
         """The result's runtime value.
@@ -48,6 +51,10 @@ class TracedBody:
             ExecutionError: TensorFlow says that it can't be computed.
         """
         return _run(self, self._concrete, argument)
+
+    def run_each(self, clients: Clients) -> Clients | None:
+        """What `run` gives for each client, or None."""
+        return self._each.run(clients) if self._each.is_possible else None
 
     def inlined(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What the Python function gives inside another one."""
@@ -81,6 +88,8 @@ class TracedBody:
             return self._applied(structured(self._parameter, flat, to_dataset))
         except Exception as error:
             error.add_note(f"in the local computation {self.name!r}, {of_function(self._function)}")
+            if type(error).__name__ == "OperatorNotAllowedInGraphError":
+                error.add_note("Python's `if` and `for` over tensors need a function decorated with @tf.function")
             raise
 
     def _applied(self, value: Any) -> Any:
@@ -109,6 +118,7 @@ class LoadedBody:
         self.type = type_
         self._data = data
         self.name, self._concrete = graph_document.read(type_, data)
+        self._each = EachClient(self._outputs, type_)
 
     def run(self, argument: Any) -> Any:
         """The result's runtime value.
@@ -117,6 +127,10 @@ class LoadedBody:
             ExecutionError: TensorFlow says that it can't be computed.
         """
         return _run(self, self._outputs, argument)
+
+    def run_each(self, clients: Clients) -> Clients | None:
+        """What `run` gives for each client, or None."""
+        return self._each.run(clients) if self._each.is_possible else None
 
     def inlined(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What the graph gives inside another one."""

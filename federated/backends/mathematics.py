@@ -167,3 +167,8 @@ def argmin(x: Any, axis: int) -> Any:
 def least(x: Any, axis: int) -> Any:
     """The smallest along one axis."""
     return tf.reduce_min(x, axis)
+
+
+def power(x: Any, exponent: Any) -> Any:
+    """x to the exponent."""
+    return tf.pow(x, exponent)

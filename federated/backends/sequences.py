@@ -1,11 +1,12 @@
 """Takes a local computation over data sets apart, by running it with something else in their place.
 
 A device has no `tf.data`: it goes through its examples one by one. So the Python function is called on
-`SequenceStandIn` objects, which know `map` and `reduce`, and refuse everything else by its name. To get at one stage, the function is
-called once more, up to that stage: everything before it is computed again from the function's arguments.
+`SequenceStandIn` objects, which know `map` and `reduce`, and refuse everything else by its name. To get at one stage,
+the function is called once more, up to that stage: everything before it is computed again from the arguments.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -128,6 +129,7 @@ class _TakingApart:
         self._is_tensor = is_tensor
         self._elements = elements
         self._count = count
+        self._is_python = False
 
     def stages(self, tensors: Sequence[TensorType]) -> Stages:
         """The stages, found by one call on symbols."""
@@ -136,7 +138,7 @@ class _TakingApart:
         types: dict[int, Type] = {}
 
         def whole(flat: Sequence[Any]) -> Sequence[Any]:
-            results.extend(self._call(flat, recording))
+            results[:] = self._call(flat, recording)
             types.update(
                 {i: to_type(leaf.element_spec) for i, leaf in enumerate(results) if isinstance(leaf, SequenceStandIn)}
             )
@@ -209,6 +211,25 @@ class _TakingApart:
         raise AssertionError(recording.wanted)
 
     def _call(self, tensors: Sequence[Any], recording: _Recording) -> list[Any]:
+        """The function's results; a `tf.function`, which takes no stand-in, is called as the Python function it is."""
+        marked = len(recording.reduced)
+        if not self._is_python:
+            try:
+                return self._called(tensors, recording)
+            except (_Reached, FederatedError):
+                raise
+            except Exception:
+                self._is_python = True
+                del recording.reduced[marked:]
+        try:
+            with _tf_functions_as_python():
+                return self._called(tensors, recording)
+        except (_Reached, FederatedError):
+            raise
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _called(self, tensors: Sequence[Any], recording: _Recording) -> list[Any]:
         remaining, elements = iter(tensors), iter(enumerate(self._elements))
 
         def sequence(_: Any, type_: SequenceType) -> SequenceStandIn:
@@ -216,20 +237,10 @@ class _TakingApart:
             return SequenceStandIn(number, element, lambda value: value, recording)
 
         flat = [next(remaining) if is_tensor else None for is_tensor in self._is_tensor]
-        try:
-            return self._body.emitted(flat, sequence)[1]
-        except (_Reached, FederatedError):
-            raise
-        except Exception as error:
-            raise self._refused(error) from error
+        return self._body.emitted(flat, sequence)[1]
 
     def _refused(self, error: Exception) -> FederatedError:
         """What is said of a function that runs on data sets, and does not on what stands in their place."""
-        inner: BaseException | None = error
-        while inner is not None:
-            if isinstance(inner, CompilationError):  # TensorFlow's AutoGraph wraps what its code raises
-                return CompilationError(inner.message, fix=inner.fix)
-            inner = inner.__cause__ or inner.__context__
         reason = str(error).partition("\n")[0]
         return CompilationError(
             f"the local computation {self._body.name!r} does with a data set what a device cannot: {reason}", fix=_FIX
@@ -237,6 +248,17 @@ class _TakingApart:
 
     def _kernel(self, part: str, function: Callable[[Sequence[Any]], Sequence[Any]]) -> TensorFlowKernel:
         return TensorFlowKernel(f"{self._body.name} ({part})", function)
+
+
+@contextmanager
+def _tf_functions_as_python() -> Iterator[None]:
+    """TensorFlow has one switch for the process; it is on while one function is looked at."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _called(function: Callable[..., Any], element: Any) -> Any:

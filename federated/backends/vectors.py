@@ -42,30 +42,28 @@ def unblocked(rows: Any, length: int) -> Any:
 
 
 def fingerprint(vector: Any) -> Any:
-    """An int32 that differs from vector to vector: Σ a_i n_i modulo 2³², with odd random a_i.
+    """An int32 that differs between vectors that are not nearly the same, and not between roundings of one.
 
-    The integers n_i are the elements in units of the largest, to 15 bits, and the bits of the largest itself.
+    64 sums p_j of the vector's elements with random signs are rounded to whole sevenths of the largest, and that to a
+    power of 2^(1/8); the integers are hashed as Σ a_j n_j modulo 2³², with odd random a_j.
     """
-    largest = tf.clip_by_value(tf.reduce_max(tf.abs(vector)), _SMALLEST, 1 / _SMALLEST)
-    directions = tf.cast(tf.round(vector * (2.0**15 / largest)), tf.int32)
-    lengths = tf.cast(_low_bits(largest * np.asarray([1.0, 2.0**24, 2.0**48], np.float32)), tf.int32)
-    count = vector.shape[0] + 3
-    salts = np.random.default_rng(_SALT).integers(-(2**31), 2**31, count, np.int64).astype(np.int32) | 1
-    return tf.reduce_sum(tf.concat([directions, lengths], 0) * salts)
+    rows = blocks(vector, _SUMS)
+    random = np.random.default_rng(_SALT)
+    signs = random.choice(np.array([-1.0, 1.0], np.float32), (rows.shape[0], 1))
+    sums = tf.reduce_sum(rows * signs, 0)
+    largest = tf.maximum(tf.reduce_max(tf.abs(sums)), _SMALLEST)
+    steps = tf.concat([sums * (7.0 / largest), tf.reshape(tf.math.log(largest) * (8.0 / math.log(2.0)), [1])], 0)
+    salts = random.integers(-(2**31), 2**31, _SUMS + 1, np.int64).astype(np.int32) | 1
+    return tf.reduce_sum(tf.cast(tf.round(steps), tf.int32) * salts)
 
 
-def _low_bits(x: Any) -> Any:
-    """⌊x⌋ modulo 2²⁴, exactly."""
-    whole = tf.floor(x)
-    return whole - 2.0**24 * tf.floor(whole * 2.0**-24)
-
-
+_SUMS = 64
 _SMALLEST = 1e-20
 _SALT = 20150412  # any number, but always the same
 
 
 def key_of(vector: Any, round_number: Any) -> Any:
-    """A key, int32[2], that no other vector and no other round has."""
+    """A key, int32[2]: the vector's fingerprint and the round."""
     return tf.stack([fingerprint(vector), tf.cast(round_number, tf.int32)])
 
 
@@ -152,8 +150,9 @@ def looked_up(table: Sequence[float], codes: Any) -> Any:
 
 
 def largest(vector: Any, count: int) -> tuple[Any, Any]:
-    """The elements of the largest magnitudes, and their places."""
-    _, places = tf.math.top_k(tf.abs(vector), count)
+    """The elements of the largest magnitudes, and their places, the first place first."""
+    _, unsorted = tf.math.top_k(tf.abs(vector), count)
+    places = -tf.math.top_k(-unsorted, count)[0]
     return tf.gather(vector, places), places
 
 

@@ -14,6 +14,8 @@ from federated.language.errors import CompilationError
 from model_export.errors import ExportError, UnsupportedOpError
 from model_export.function import Function
 from model_export.function_export import export_functions
+from model_export.lowering.folding import RANDOM
+from model_export.lowering.support import unsupported
 from plans.errors import PlanError
 from plans.manifest import Port
 from wire.tensors import TensorSpec
@@ -45,12 +47,12 @@ def _refusal(error: UnsupportedOpError, scopes: Mapping[str, Apply]) -> Compilat
             fix="keep the value in a tensor, and carry it through reduce",
         )
     is_ours = (Path(__file__).parent / error.source.partition(":")[0]).is_file()
-    written = f", written at {error.source}," if error.source and not is_ours else ""
+    written = f", written at {error.source}" if error.source and not is_ours else ""
     return CompilationError(
         f"{'a local computation' if found is None else f'the local computation {found.kernel.name!r}'} uses "
-        f"TensorFlow's {error.op_type}{written} which devices cannot run: it {error.reason}",
+        f"TensorFlow's {error.op_type}{written}, which devices cannot run: it {error.reason}",
         where=None if found is None else found.origin,
-        fix="write it with other operations; `fedelta export-ops` lists those that devices have",
+        fix="write it with other operations; `fedelta export ops` lists those that devices have",
     )
 
 
@@ -79,11 +81,20 @@ def _body(signature: Signature, scopes: dict[str, Apply]) -> Callable[..., Mappi
         emission = _Emission(known, scopes)
         written = {name: emission.tensor(tensor) for name, tensor in signature.writes.items()}
         outputs = {name: tf.identity(emission.tensor(tensor)) for name, tensor in signature.outputs.items()}
+        _refuse_random()
         for name, value in written.items():
             state[name].assign(value)
         return outputs
 
     return body
+
+
+def _refuse_random() -> None:
+    """A device draws other numbers than TensorFlow from one seed, so a plan would mean something else."""
+    if not tf.executing_eagerly():
+        for op in tf.compat.v1.get_default_graph().get_operations():
+            if RANDOM.search(op.type):
+                raise unsupported([op], "draws random numbers, which every library draws otherwise", ())
 
 
 class _Emission:

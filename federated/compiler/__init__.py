@@ -6,4 +6,5 @@ sections      which operations belong into which signature, and what crosses fro
 client_part   begin, the passes over examples, finish
 server_part   prepare, update
 planning      the manifest, and the two programs, which `federated.backends` writes
+verifying     holds what each pass gave against what the next one builds on
 """

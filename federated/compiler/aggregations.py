@@ -65,6 +65,11 @@ def _entries(name: str, aggregate: Aggregate, given: tuple[str, ...]) -> list[Ag
                     on_zero_weight=aggregate.on_zero_weight,
                 )
             ]
+        case Kind.MEDIAN | Kind.TRIMMED_MEAN | Kind.KRUM | Kind.GEOMETRIC_MEDIAN:
+            # One entry for all tensors: they are one vector, by which clients are told apart.
+            return [
+                Aggregation(name, aggregate.kind, given[:-1], weight=given[-1], parameters=dict(aggregate.parameters))
+            ]
         case Kind.CUSTOM:
             return [_custom(name, aggregate, given)]
     return [

@@ -138,7 +138,8 @@ class Collections:
         chosen = self.of(owner)
         if unknown := sorted({*chosen.fields, *([chosen.weight] if chosen.weight else [])} - known):
             raise CompilationError(
-                f"on_device binds {unknown[0]!r} of the parameter {owner!r}, which has {', '.join(sorted(known))}"
+                f"on_device binds {unknown[0]!r} of the parameter {owner!r}, which has {', '.join(sorted(known))}",
+                fix="name the collection's fields by those: fields={tensor: field}",
             )
 
     def field(self, owner: str, path: str) -> str:

@@ -98,7 +98,8 @@ class Aggregate:
 
     Attributes:
         values: one output each, of the same type, but for a custom aggregation.
-        weight: for a mean; its sum is the last output.
+        weight: for a mean, and a robust one; its sum is the last output.
+        parameters: for a robust mean, what it is told.
         limits: for secure sums, the bound or the modulus of each value.
         functions: for a custom aggregation, {zero, accumulate, merge, report}.
     """
@@ -108,6 +109,7 @@ class Aggregate:
     values: tuple["Tensor", ...]
     weight: "Tensor | None" = None
     limits: tuple[int, ...] = ()
+    parameters: Mapping[str, float] = field(default_factory=dict)
     on_zero_weight: str = "error"
     functions: Mapping[str, Region] = field(default_factory=dict)
     origin: Origin | None = None

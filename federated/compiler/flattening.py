@@ -35,6 +35,7 @@ def inline(node: Node, parameter: Type | None, library: Library, root: str = "va
             fix="run it in the local context",
         )
     argument = None if parameter is None else _argument(parameter, path, path, None)
+    _check_paths([] if parameter is None else [one for one, _ in leaf_paths(parameter, path)], node)
     return FlatProgram(tuple(flat(result_type, function(argument, None))))
 
 
@@ -65,6 +66,15 @@ def _argument(type_: Type, path: str, owner: str, place: Placement | None) -> Sy
                 fix="give its elements as one tensor, or place it at fed.CLIENTS",
             )
     raise CompilationError(f"the argument {path!r} is a {type_}, which no plan holds")
+
+
+def _check_paths(paths: list[str], node: Node) -> None:
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise CompilationError(
+            f"two tensors of the argument are at {twice!r}: an element is called as another's position is",
+            where=node.origin,
+            fix="give every element of the structure a name, or none",
+        )
 
 
 def _check_result(type_: Type, node: Node) -> None:

@@ -1,7 +1,8 @@
 """What plans can hold and a fleet does not run yet, refused before any device has heard of it."""
 
-from federated.compiler.flat import FlatProgram
+from federated.compiler.flat import Aggregate, FlatProgram
 from federated.compiler.phases import phases_of, second_trip
+from federated.compiler.sections import reachable
 from federated.language.errors import CompilationError
 from plans.manifest import Kind
 
@@ -25,9 +26,10 @@ def check_for_fleet(program: FlatProgram) -> None:
                 )
     trip = second_trip(program)
     if trip is not None:
+        came_from = next(t.operation for t in reachable([trip], through=True) if isinstance(t.operation, Aggregate))
         raise CompilationError(
-            "what is broadcast here comes from an aggregate of the same computation, which takes a second round trip "
-            "with the same devices; a fleet holds one",
+            f"what is broadcast here comes from {came_from.name} in the same computation ({came_from.origin}), which "
+            "takes a second round trip with the same devices; a fleet holds one",
             where=getattr(trip.operation, "origin", None),
             fix="make two computations of it, and pass what the first gives to the second",
         )

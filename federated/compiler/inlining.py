@@ -21,6 +21,7 @@ from federated.compiler.flat import (
     Region,
     Stream,
     Tensor,
+    captures,
 )
 from federated.compiler.library import Library
 from federated.language.errors import CompilationError
@@ -142,12 +143,6 @@ class Inlining:
             for element in sequence.elements:
                 totals = tuple(step(totals, element))
             return totals
-        if any(tensor.region is not None for tensor in zero):
-            raise CompilationError(
-                "a sequence is gone through once for each element of a sequence, which a device cannot do",
-                where=origin,
-                fix="reduce the inner one first, and use its result",
-            )
         start = tuple(self.at_clients(tensor, origin) for tensor in zero)
         region = Region()
         totals = formals(region, [tensor.type for tensor in start], "total")
@@ -156,6 +151,12 @@ class Inlining:
         region.results = tuple(self.at_clients(tensor, origin) for tensor in step(totals, sequence.element(elements)))
         for before, after in zip(start, region.results, strict=True):
             _same_type(before, after, origin)
+        if any(tensor.region is not None for tensor in (*start, *captures(region))):
+            raise CompilationError(
+                "a sequence is gone through once for each element of a sequence, which a device cannot do",
+                where=origin,
+                fix="reduce the inner one first, and use its result",
+            )
         operation = Fold(sequence.stream, start, region, origin)
         return tuple(Tensor(operation, index, tensor.type) for index, tensor in enumerate(start))
 

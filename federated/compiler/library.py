@@ -71,9 +71,14 @@ class Library(Protocol):
         ...
 
     def arithmetic(self, name: str) -> Kernel:
-        """One of the few functions that operators need.
+        """One of the few functions that operators need, by name.
 
-        add(a…, b…): a + b. divide(w, a…): a / w in a's dtype. weigh(w, a…): w × a in a's dtype, zero where w is zero.
+        add_float(s, e, x): s and e, where s + e is the sum with x, and e what s was rounded by.
+        add_integer(t, x): t + x in int64.
+        settle_<dtype>(…): what such a total comes to; one that does not fit the dtype fails.
+        divide(w, a…): a / w in a's dtype.
+        weigh(w, a…): w × a in a's dtype, zero where w is zero.
+        mask(w, a…): a, zero where w is zero.
         items(a): the elements of a vector.
         """
         ...

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from federated.compiler.flat import Aggregate, Region, Tensor, captures, is_constant
+from federated.compiler.flat import Aggregate, Region, Tensor, captures
 from federated.compiler.inlining import (
     Inlining,
     Listed,
@@ -64,25 +64,37 @@ def _aggregated(kind: Kind) -> Operation:
 
 
 def _mean(inlining: Inlining, node: Intrinsic, value: Symbol, origin: Origin | None) -> Symbol:
-    return _weighted(inlining, node, value, constant(1, np.float32, origin), origin)
+    values = tuple(flat_symbol(value))
+    return _divided(inlining, node, values, constant(1, np.float32, origin), origin)
 
 
 def _weighted_mean(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
     value, weight = arguments
-    return _weighted(inlining, node, value, weight, origin)
+    weigh = inlining.library.arithmetic("weigh")
+    products = inlining.apply(weigh, [weight, *flat_symbol(value)], CLIENTS, origin)
+    return _divided(inlining, node, products, weight, origin)
 
 
-def _weighted(inlining: Inlining, node: Intrinsic, value: Symbol, weight: Tensor, origin: Origin | None) -> Symbol:
-    """A client multiplies, the server divides one sum by the other."""
-    values = tuple(flat_symbol(value))
-    products = values
-    if not is_constant(weight):
-        products = inlining.apply(inlining.library.arithmetic("weigh"), [weight, *values], CLIENTS, origin)
+def _divided(
+    inlining: Inlining, node: Intrinsic, products: tuple[Tensor, ...], weight: Tensor, origin: Origin | None
+) -> Symbol:
+    """A client has multiplied; the server divides one sum by the other."""
     on_zero_weight = node.options.get("on_zero_weight", "error")
     aggregate = Aggregate(node.name, Kind.MEAN, products, weight, on_zero_weight=on_zero_weight, origin=origin)
     sums = [Tensor(aggregate, index, tensor.type) for index, tensor in enumerate(aggregate.inputs)]
     means = inlining.apply(inlining.library.arithmetic("divide"), [sums[-1], *sums[:-1]], SERVER, origin)
     return unflat(_member(node.type.result), iter(means))
+
+
+def _robust_mean(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
+    """Values and weights go apart; a value that does not count is zero, as whoever checks it wants it finite."""
+    value, weight = arguments
+    mask = inlining.library.arithmetic("mask")
+    values = inlining.apply(mask, [weight, *flat_symbol(value)], CLIENTS, origin)
+    parameters = {name: float(number) for name, number in node.options.items() if name != "kind"}
+    kind = Kind(node.options["kind"])
+    aggregate = Aggregate(node.name, kind, values, weight, parameters=parameters, origin=origin)
+    return _outputs(node, aggregate, values)
 
 
 def _aggregate(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
@@ -187,14 +199,35 @@ def _sequence_reduce(inlining: Inlining, node: Intrinsic, arguments: Symbol, ori
 
 
 def _sequence_sum(inlining: Inlining, node: Intrinsic, sequence: Streamed | Listed, origin: Origin | None) -> Symbol:
-    add = inlining.library.arithmetic("add")
-    types = _leaves(node.type.result)
-    zero = [constant(np.zeros(leaf.shape), leaf.dtype, origin) for leaf in types]
+    """Σ of the elements, exact but for the last rounding: floats carry the error of every addition along (Knuth's
+    TwoSum), integers are summed as int64, and what does not fit their dtype fails on the device.
+    """
+    library, types = inlining.library, _leaves(node.type.result)
+    names = ["float" if leaf.dtype.kind == "f" else "integer" for leaf in types]
+    starts = [[np.zeros(leaf.shape)] * (2 if name == "float" else 1) for leaf, name in zip(types, names, strict=True)]
+    zero = [
+        constant(start, leaf.dtype if name == "float" else np.int64, origin)
+        for leaf, name, several in zip(types, names, starts, strict=True)
+        for start in several
+    ]
+
+    def split(totals: Sequence[Tensor]) -> list[list[Tensor]]:
+        remaining = iter(totals)
+        return [[next(remaining) for _ in several] for several in starts]
 
     def step(totals: Sequence[Tensor], element: Symbol) -> Sequence[Tensor]:
-        return inlining.apply(add, [*totals, *flat_symbol(element)], CLIENTS, origin)
+        return [
+            tensor
+            for name, own, value in zip(names, split(totals), flat_symbol(element), strict=True)
+            for tensor in inlining.apply(library.arithmetic(f"add_{name}"), [*own, value], CLIENTS, origin)
+        ]
 
-    return unflat(node.type.result, iter(inlining.fold(sequence, zero, step, origin)))
+    totals = split(inlining.fold(sequence, zero, step, origin))
+    sums = [
+        inlining.apply(library.arithmetic(f"settle_{leaf.dtype.name}"), own, CLIENTS, origin)[0]
+        for leaf, own in zip(types, totals, strict=True)
+    ]
+    return unflat(node.type.result, iter(sums))
 
 
 def _outputs(node: Intrinsic, aggregate: Aggregate, like: Sequence[Tensor]) -> Symbol:
@@ -240,6 +273,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "federated_sum": _aggregated(Kind.SUM),
     "federated_mean": _mean,
     "federated_weighted_mean": _weighted_mean,
+    "federated_robust_mean": _robust_mean,
     "federated_min": _aggregated(Kind.MIN),
     "federated_max": _aggregated(Kind.MAX),
     "federated_aggregate": _aggregate,

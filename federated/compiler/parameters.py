@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from federated.compiler.naming import deeper, identifiers, leaf_paths
 from federated.language.types import FederatedType, SequenceType, StructType, TensorType, Type
 
+VALUE = "value"
+"""What the only tensor of a result is called."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -59,7 +62,7 @@ def result_tensors(result: Type) -> list[tuple[str, str, TensorType]]:
     """A result's tensors: the name that each has in a plan, its path and its type."""
     leaves = [(path, leaf) for path, leaf in leaf_paths(result) if isinstance(leaf, TensorType)]
     # Two underscores never come from a path, so a result has no name that an argument has.
-    return [(f"result__{index}", path, leaf) for index, (path, leaf) in enumerate(leaves)]
+    return [(f"result__{index}", path or VALUE, leaf) for index, (path, leaf) in enumerate(leaves)]
 
 
 def _parts(type_: Type, path: str, index: tuple[int, ...]) -> Iterator[Part]:

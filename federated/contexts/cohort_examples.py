@@ -41,29 +41,45 @@ def examples_of(
     Args:
         parts: the client parts of the parameter, with their values.
     """
-    columns = [(part, rows(part.type, value)) for part, value in parts]
+    columns = [(_Form.of(part, collections), rows(part.type, value)) for part, value in parts]
     for _ in range(cohort):
-        yield {
-            collections.of(part.path).collection: _examples(part, next(values), collections) for part, values in columns
-        }
+        yield {form.collection: _examples(form, next(values)) for form, values in columns}
 
 
-def _examples(part: Part, value: Any, collections: Collections) -> MemoryExamples:
-    columns = _columns(part, value, is_batch=collections.of(part.path).batch_size is not None)
-    fields = {
-        collections.field(part.path, path): column
-        for (path, _), column in zip(leaf_paths(part.example, part.path), columns, strict=True)
-    }
+@dataclass(frozen=True)
+class _Form:
+    """How a part of the parameter is kept: its collection, and a field and a type for each tensor of an example."""
+
+    part: Part
+    collection: str
+    is_batch: bool
+    fields: tuple[str, ...]
+    leaves: tuple[Type, ...]
+
+    @classmethod
+    def of(cls, part: Part, collections: Collections) -> "_Form":
+        """The form that the collections give a part."""
+        leaves = list(leaf_paths(part.example, part.path))
+        chosen = collections.of(part.path)
+        fields = tuple(collections.field(part.path, path) for path, _ in leaves)
+        is_batch = chosen.batch_size is not None
+        return cls(part, chosen.collection, is_batch, fields, tuple(leaf for _, leaf in leaves))
+
+
+def _examples(form: _Form, value: Any) -> MemoryExamples:
+    fields = dict(zip(form.fields, _columns(form, value), strict=True))
     return MemoryExamples(fields, min((len(array) for array in fields.values()), default=0))
 
 
-def _columns(part: Part, value: Any, *, is_batch: bool) -> list[Array]:
+def _columns(form: _Form, value: Any) -> Sequence[Array]:
     """An array of all examples for each tensor of one."""
     if isinstance(value, StackedBatches):
-        return list(value.leaves)
+        return value.leaves
+    part = form.part
     elements = [list(_flat(part.example, element)) for element in (value if part.is_sequence else [value])]
-    leaves = [leaf for _, leaf in leaf_paths(part.example, part.path)]
-    return [_stacked(leaf, [e[index] for e in elements], is_batch=is_batch) for index, leaf in enumerate(leaves)]
+    return [
+        _stacked(leaf, [e[index] for e in elements], is_batch=form.is_batch) for index, leaf in enumerate(form.leaves)
+    ]
 
 
 def _stacked(leaf: Type, values: list[Any], *, is_batch: bool) -> Array:

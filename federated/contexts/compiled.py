@@ -38,11 +38,15 @@ class CompiledComputation:
         type_: the computation's type with every shape known; that of the plan, but with Python containers.
         root: what its parameter is called where it is no structure.
         collections: where the plan looks for the clients' examples.
+
+    Attributes:
+        threads: how many clients run at once on this machine; None for one a core.
     """
 
     def __init__(self, plan: Plan, type_: FunctionType, root: str, collections: Collections) -> None:
         self.plan = plan
         self.type_signature = type_
+        self.threads: int | None = None
         self._root = root
         self._collections = collections
 
@@ -122,7 +126,7 @@ class CompiledComputation:
 
     @cached_property
     def _runner(self) -> PlanRunner:
-        return PlanRunner(self.plan)
+        return PlanRunner(self.plan, self.threads)
 
 
 def at(value: Any, index: Sequence[int]) -> Any:

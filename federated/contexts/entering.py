@@ -3,6 +3,7 @@
 Outside of any context, the local one is in force. The compiler is loaded when it is needed.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -33,15 +34,16 @@ def local_context(clients: int = 0) -> AbstractContextManager[Any]:
     return context_stack.pushed(LocalContext(clients))
 
 
-def plan_context(clients: int = 0) -> AbstractContextManager[Any]:
+def plan_context(clients: int = 0, threads: int | None = None) -> AbstractContextManager[Any]:
     """Compile computations, and run the plans that devices run, on this machine: clients in parallel threads.
 
     Args:
         clients: as for `local_context`.
+        threads: how many clients run at once; None for one a core.
     """
     from federated.contexts.plan import PlanContext
 
-    return context_stack.pushed(PlanContext(clients))
+    return context_stack.pushed(PlanContext(clients, threads))
 
 
 def compiled(computation: Computation, *args: Any, **kwargs: Any) -> "CompiledComputation":
@@ -88,28 +90,47 @@ def load_compiled(path: "str | Path") -> "CompiledComputation":
 
 
 def fleet_context(
-    url: str,
+    url: str | None = None,
     *,
-    api_key: str,
+    api_key: str | None = None,
     population: str = "default",
     bind: "Mapping[str, OnDevice] | None" = None,
     policy: "RoundPolicy | Mapping[str, Any] | None" = None,
-    timeout_seconds: float = 3600.0,
+    timeout_seconds: float = 600.0,
 ) -> AbstractContextManager[Any]:
     """Run computations on the devices of an orchestrator's population: a call is a task of one round.
 
     Args:
-        url: the orchestrator's address.
-        api_key: the operator's key.
+        url: the orchestrator's address; None for that in the environment's FEDELTA_URL.
+        api_key: the operator's key; None for that in FEDELTA_API_KEY.
         bind: a collection for each of the clients' parameters, `{"readings": fed.on_device("temperature")}`.
         policy: how the one round is held, as a `RoundPolicy` or its fields (`{"cohort": 20, "minimum_reports": 10}`);
             None for all devices of the population, each of which must report.
         timeout_seconds: how long a call waits before it cancels its task.
+
+    Raises:
+        MisuseError: no address or key, or a policy that is none.
     """
     from federated.contexts.fleet import FleetContext
     from wire.operator import OperatorClient
+
+    client = OperatorClient(_given("url", url, "FEDELTA_URL"), _given("api_key", api_key, "FEDELTA_API_KEY"))
+    held = _round_policy(policy) if isinstance(policy, Mapping) else policy
+    return context_stack.pushed(FleetContext(client, population, bind or {}, held, timeout_seconds))
+
+
+def _given(name: str, value: str | None, variable: str) -> str:
+    found = value or os.environ.get(variable)
+    if not found:
+        raise MisuseError(f"fed.fleet_context needs {name}", where=here(), fix=f"give {name}=…, or set {variable}")
+    return found
+
+
+def _round_policy(fields: Mapping[str, Any]) -> "RoundPolicy":
     from wire.operator_messages import RoundPolicy
 
-    held = RoundPolicy(**policy) if isinstance(policy, Mapping) else policy
-    client = OperatorClient(url, api_key)
-    return context_stack.pushed(FleetContext(client, population, bind or {}, held, timeout_seconds))
+    try:
+        return RoundPolicy(**fields)
+    except (TypeError, ValueError) as error:
+        known = ", ".join(RoundPolicy.__dataclass_fields__)
+        raise MisuseError(f"no policy for a round: {error}", where=here(), fix=f"its fields are {known}") from None

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from federated.language.cohort import Clients
 from federated.language.errors import FederatedError, OutsideComputationError
 from federated.language.intrinsics import INTRINSICS
+from federated.language.local_body import LocalBody
 from federated.language.meanings import Run
 from federated.language.nodes import (
     Block,
@@ -23,6 +25,21 @@ from federated.language.nodes import (
     Structure,
 )
 from federated.language.types import FederatedType, StructType, Type
+
+
+@dataclass(frozen=True)
+class LocalFunction:
+    """A local computation as a runtime value: a function, which some can apply to all clients at once."""
+
+    body: LocalBody
+
+    def __call__(self, argument: Any = None) -> Any:
+        """The result's runtime value."""
+        return self.body.run(argument)
+
+    def each(self, clients: Clients) -> Clients | None:
+        """See `LocalBody.run_each`."""
+        return self.body.run_each(clients)
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,7 @@ class Evaluation:
             case Call(function, argument):
                 return self._called(node, function, argument)
             case Local(body):
-                return lambda argument=None: body.run(argument)
+                return LocalFunction(body)
             case Intrinsic():
                 return lambda argument=None: self._operate(node, argument)
         assert_never(node)

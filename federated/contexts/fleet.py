@@ -7,7 +7,8 @@ collection that devices hold. A call waits for its one round and gives back what
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +22,14 @@ from federated.contexts.fleet_arguments import bound_types, server_values
 from federated.contexts.local import LocalContext
 from federated.contexts.plan import compiled
 from federated.language.computation import Computation
-from federated.language.errors import ExecutionError, MisuseError
+from federated.language.errors import ExecutionError, MisuseError, NothingForDevicesError
 from federated.language.origin import here
 from federated.language.types import Type
 from plans import bundle
 from wire import tensors
 from wire.errors import OperatorError
 from wire.operator import OperatorClient
-from wire.operator_messages import RoundPolicy, TaskRequest, TaskView
+from wire.operator_messages import RoundPolicy, RoundView, TaskRequest, TaskView
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class FleetContext:
         self._compiled: OrderedDict[Any, tuple[Computation, CompiledComputation]] = OrderedDict()
 
     def invoke(self, computation: Computation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The result of a call. What has nothing federated in it is run here.
+        """The result of a call. What no device has anything to do with is run here.
 
         Raises:
             CompilationError: no plan for a fleet can be made of it; no device has heard of it yet.
@@ -75,11 +76,16 @@ class FleetContext:
         collections = self._collections(computation, parts)
         value = server_values(type_.parameter, parts, args, kwargs)
         parameter = bound_types(type_.parameter, parts, value, collections)
-        one = self._compile(computation, parameter, collections, value)
+        try:
+            one = self._compile(computation, parameter, collections, value)
+        except NothingForDevicesError:
+            return self._local.invoke(computation, args, kwargs)
         try:
             return one.result_of(self._held(computation.__name__, bundle.pack(one.with_state(value))))
         except OperatorError as error:
-            raise ExecutionError(f"the orchestrator: {error}") from error
+            raise ExecutionError(
+                f"the orchestrator: {error}", fix="`fedelta serve` starts one, and says its address and its key"
+            ) from error
 
     def _collections(self, computation: Computation, parts: Sequence[Part]) -> Collections:
         clients = [part.path for part in parts if part.is_clients]
@@ -89,7 +95,14 @@ class FleetContext:
                 where=here(),
                 fix=f"fed.fleet_context(…, bind={{{missing[0]!r}: fed.on_device('…')}})",
             )
-        return Collections({path: self._bind[path] for path in clients})
+        if unknown := sorted(self._bind.keys() - set(clients)):
+            raise MisuseError(
+                f"{unknown[0]!r} is bound, but the clients' parameters of {computation.__name__!r} are "
+                f"{', '.join(clients) or 'none'}",
+                where=here(),
+                fix="bind those, by these names",
+            )
+        return Collections(dict(self._bind))
 
     def _compile(
         self, computation: Computation, parameter: Type | None, collections: Collections, value: Any
@@ -106,14 +119,13 @@ class FleetContext:
     def _held(self, name: str, plan: bytes) -> dict[str, Any]:
         """The result's tensors of a round that runs this plan."""
         task = self._client.push(TaskRequest(name, self._population, policy=self._round_policy()), plan=plan)
-        _log.info("task %s: %s", task.task_id, name)
+        _log.info("%s is task %s", name, task.task_id)
         try:
-            ended = _wait(lambda: self._client.task(task.task_id), self._timeout_seconds)
+            _wait_for_round(self._client, task, self._timeout_seconds)
         except BaseException:
-            self._client.cancel(task.task_id)
+            with suppress(OperatorError):  # it may have ended by itself
+                self._client.cancel(task.task_id)
             raise
-        if ended.state != "completed":
-            raise ExecutionError(f"the task {name!r} is {ended.state}{': ' if ended.failure else ''}{ended.failure}")
         return dict(tensors.decode(self._client.resource(self._client.result(task.task_id).sha256)))
 
     def _round_policy(self) -> RoundPolicy:
@@ -127,15 +139,41 @@ class FleetContext:
         return RoundPolicy(rounds=1, cohort=sizes[self._population])
 
 
-def _wait(look: Callable[[], TaskView], timeout_seconds: float) -> TaskView:
+def _wait_for_round(client: OperatorClient, task: TaskView, timeout_seconds: float) -> None:
+    """Wait until a task's one round is completed.
+
+    Raises:
+        ExecutionError: the round was abandoned or failed, or the time was up; with what devices said of it.
+    """
     deadline = time.monotonic() + timeout_seconds
     pause = _FIRST_WAIT_SECONDS
-    while (task := look()).state == "running":
-        if time.monotonic() > deadline:
+    where = f"the task {task.name!r} ({task.task_id})"
+    while True:
+        rounds = client.rounds(task.task_id)
+        lost = next((one for one in rounds if one.state in ("abandoned", "failed")), None)
+        if lost is not None:
             raise ExecutionError(
-                f"the round was not completed within {timeout_seconds:g} seconds; its task is cancelled",
-                fix="ask fewer devices (policy), or wait longer (timeout_seconds)",
+                f"the round of {where} was {lost.state}: {lost.reason}",
+                fix="ask fewer devices, policy={'cohort': …, 'minimum_reports': …}, or mend what they say",
             )
+        current = client.task(task.task_id)
+        if current.state == "completed":
+            return
+        if current.state != "running":
+            raise ExecutionError(f"{where} is {current.state}{': ' if current.failure else ''}{current.failure}")
+        if time.monotonic() > deadline:
+            raise _too_late(where, rounds[-1] if rounds else None, timeout_seconds)
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
-    return task
+
+
+def _too_late(where: str, round_: RoundView | None, timeout_seconds: float) -> ExecutionError:
+    if round_ is None or not round_.assigned:
+        return ExecutionError(
+            f"no device took part in {where} within {timeout_seconds:g} seconds",
+            fix="devices take part that are running, and hold examples in every collection that is bound",
+        )
+    return ExecutionError(
+        f"{where} had {round_.reported} reports of {round_.assigned} devices after {timeout_seconds:g} seconds",
+        fix="ask fewer devices, policy={'cohort': …, 'minimum_reports': …}, or wait longer, timeout_seconds=…",
+    )

@@ -27,14 +27,16 @@ class PlanContext:
 
     Args:
         clients: how many clients take part where no argument says so.
+        threads: how many clients run at once; None for one a core.
 
     Attributes:
         compilations: how many plans it has made.
     """
 
-    def __init__(self, clients: int = 0) -> None:
+    def __init__(self, clients: int = 0, threads: int | None = None) -> None:
         self.compilations = 0
         self._clients = clients
+        self._threads = threads
         self._local = LocalContext(clients)
         self._compiled: OrderedDict[Any, tuple[Computation, CompiledComputation]] = OrderedDict()
 
@@ -65,7 +67,9 @@ class PlanContext:
         if key not in self._compiled:
             self.compilations += 1
             # The computation is kept too, so that its id stays its own.
-            self._compiled[key] = computation, compiled(computation, parameter, collections, value)
+            made = compiled(computation, parameter, collections, value)
+            made.threads = self._threads
+            self._compiled[key] = computation, made
             if len(self._compiled) > _KEPT_PLANS:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)

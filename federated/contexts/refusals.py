@@ -43,5 +43,6 @@ def is_counted(client: int, error: PlanError) -> bool:
     found = _counted.get()
     if found is None:
         return False
-    found.append(Refusal(client, str(error)))
+    if client not in {refusal.client for refusal in found}:  # a plan of several phases refuses it in each
+        found.append(Refusal(client, str(error)))
     return True

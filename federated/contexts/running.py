@@ -30,12 +30,16 @@ Cohort = Callable[[], Iterable[dict[str, MemoryExamples]]]
 
 
 class PlanRunner:
-    """A plan whose programs are loaded once. One thread at a time may call it."""
+    """A plan whose programs are loaded once. One thread at a time may call it.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        threads: how many clients run at once; None for one a core.
+    """
+
+    def __init__(self, plan: Plan, threads: int | None = None) -> None:
         self._plan = plan
         self._server = Program(plan.server)
-        self._threads = os.cpu_count() or 1
+        self._threads = threads or os.cpu_count() or 1
         # An interpreter must not be called from two threads, so each thread has its own.
         self._clients = local()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="clients")
@@ -62,14 +66,22 @@ class PlanRunner:
 
     def _aggregated(self, work: Work, broadcast: Mapping[str, Array], cohort: Cohort, count: int) -> dict[str, Array]:
         accumulator = WorkAccumulator(work, max(count, 1), self._server, SimulatedSum)
-        run = partial(self._client, work, broadcast)
-        for number, update in enumerate(_in_order(self._pool, run, cohort(), _AHEAD * self._threads)):
+        for number, update in enumerate(self._updates(partial(self._client, work, broadcast), cohort())):
             try:
                 accumulator.accumulate(update)
             except PlanError as error:
                 if not refusals.is_counted(number, error):
                     raise ExecutionError(f"client {number}: {error}") from error
         return accumulator.finalize()
+
+    def _updates(
+        self,
+        run: Callable[[int, dict[str, MemoryExamples]], dict[str, Array]],
+        cohort: Iterable[dict[str, MemoryExamples]],
+    ) -> Iterator[dict[str, Array]]:
+        if self._threads == 1:
+            return (run(number, examples) for number, examples in enumerate(cohort))
+        return _in_order(self._pool, run, cohort, _AHEAD * self._threads)
 
     def _client(
         self, work: Work, broadcast: Mapping[str, Array], number: int, examples: dict[str, MemoryExamples]

@@ -7,7 +7,7 @@
                                         element of ten million
 
 The clients are added in their order, so the same cohort gives the same bits every time. The figures, and why, stand in
-docs/decisions/0017-simulation-runs-the-plan.md.
+docs/decisions/0019-simulation-runs-the-plan.md.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NoReturn, assert_never
 
 from federated.language.errors import FederatedError, MisuseError, OutsideComputationError, TypeMismatchError
-from federated.language.intrinsics import INTRINSICS, OPTIONS
+from federated.language.intrinsics import INTRINSICS, is_option
 from federated.language.nodes import (
     Block,
     Call,
@@ -169,7 +169,7 @@ def _check_intrinsic(node: Intrinsic) -> None:
     ):
         _refuse(node, f"{node.name} takes {', '.join(operator.parameters)}, found the type {node.type}")
     for option, value in node.options.items():
-        if value not in OPTIONS.get((node.name, option), ()):
+        if not is_option(node.name, option, value):
             raise MisuseError(f"{node.name} has no option {option}={value}", where=node.origin)
     arguments = tuple(parameter) if many and isinstance(parameter, StructType) else (parameter,)
     try:

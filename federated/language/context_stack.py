@@ -5,6 +5,7 @@ being traced: a call becomes a node of it. A *local trace* is TensorFlow code th
 local computation becomes a part of it. Every thread has its own stack; below it lies the default context.
 """
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -37,6 +38,9 @@ def current() -> Any:
     frames = _stack.get()
     if frames:
         return frames[-1]
+    if not _default:
+        # It sets one. It stands above this room, and whoever imports another room alone has not loaded it.
+        importlib.import_module("federated.contexts.entering")
     if not _default:
         raise ExecutionError("there is no context to run computations in", fix="import federated, which sets one")
     return _default[-1]

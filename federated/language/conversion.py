@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from federated.language.errors import TypeSpecError, ValueMismatchError
+from federated.language.placements import Placement
 from federated.language.structures import Element, Struct, elements_of, field_names, is_pair
 
 DType = np.dtype[Any]
@@ -79,6 +80,11 @@ def describe(spec: object) -> TensorSpec | StructSpec | SequenceSpec:
     if is_dtype(spec):
         return TensorSpec(to_dtype(spec))
     match spec:
+        case Placement():
+            raise TypeSpecError(
+                f"{spec} is a placement, not a type",
+                fix=f"fed.FederatedType(np.float32, fed.{spec}) is a type placed there",
+            )
         case (dtype, shape) if type(spec) is tuple and is_dtype(dtype) and _is_shape(shape):
             return TensorSpec(to_dtype(dtype), to_shape(shape))
         case list() | tuple() if not hasattr(spec, "_fields"):

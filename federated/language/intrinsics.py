@@ -12,6 +12,7 @@ one, which every other way of running a program is held against.
     federated_sum, _min, _max      {T}@CLIENTS -> T@SERVER
     federated_mean                 {T}@CLIENTS -> T@SERVER
     federated_weighted_mean        <{T}@CLIENTS, {w}@CLIENTS> -> T@SERVER
+    federated_robust_mean          <{T}@CLIENTS, {w}@CLIENTS> -> T@SERVER
     federated_aggregate            <{T}@CLIENTS, Z, (<A,T> -> A), (<A,A> -> A), (A -> R)> -> R@SERVER
     federated_select               <{int32[n]}@CLIENTS, int32@SERVER, T@SERVER, (<T,int32> -> U)> -> {U*}@CLIENTS
     federated_secure_sum           <{T}@CLIENTS, M> -> T@SERVER      also `…_sum_bitwidth`, `…_modular_sum`
@@ -24,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from federated.language import meanings, typing_rules
+from federated.language import meanings, robust_means, typing_rules
 from federated.language.meanings import Run
 from federated.language.types import Type
 
@@ -76,6 +77,7 @@ INTRINSICS: Mapping[str, Operator] = dict(
         _row("federated_sum", "value", typing_rules.sum_, meanings.sum_),
         _row("federated_mean", "value", typing_rules.mean, meanings.mean),
         _row("federated_weighted_mean", "value weight", typing_rules.weighted_mean, meanings.weighted_mean),
+        _row("federated_robust_mean", "value weight", typing_rules.robust_mean, meanings.robust_mean),
         _row("federated_min", "value", typing_rules.min_, meanings.min_),
         _row("federated_max", "value", typing_rules.max_, meanings.max_),
         _row("federated_aggregate", "value zero accumulate merge report", typing_rules.aggregate, meanings.aggregate),
@@ -102,5 +104,22 @@ INTRINSICS: Mapping[str, Operator] = dict(
 OPTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("federated_mean", "on_zero_weight"): ("error", "nan"),
     ("federated_weighted_mean", "on_zero_weight"): ("error", "nan"),
+    ("federated_robust_mean", "kind"): tuple(robust_means.FORMULAS),
 }
 """What an operator may be told beside its arguments, and the values that this may have; the first is meant by none."""
+
+NUMBERS: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("federated_robust_mean", name): limits for name, limits in robust_means.RANGES.items()
+}
+"""What an operator may be told that is a number, and its smallest and its largest value."""
+
+
+def is_option(operator: str, option: str, value: str) -> bool:
+    """Whether an operator may be told this beside its arguments."""
+    limits = NUMBERS.get((operator, option))
+    if limits is None:
+        return value in OPTIONS.get((operator, option), ())
+    try:
+        return limits[0] <= float(value) <= limits[1]
+    except ValueError:
+        return False

@@ -8,6 +8,7 @@ A runtime value follows its type: a tensor is an array, a structure a tuple, a s
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from federated.language.cohort import Clients
 from federated.language.types import FunctionType
 
 
@@ -26,6 +27,10 @@ class LocalBody(Protocol):
 
     def run(self, argument: Any) -> Any:
         """The result's runtime value, from the argument's; `argument` is None where it takes nothing."""
+        ...
+
+    def run_each(self, clients: Clients) -> Clients | None:
+        """What `run` gives for each client, from the column of arguments; None where it has to be one by one."""
         ...
 
     def inlined(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -14,12 +14,17 @@ from federated.language.cohort import Clients, repeated, rows, stacked
 from federated.language.errors import ExecutionError
 from federated.language.origin import Origin
 from federated.language.placements import CLIENTS
+from federated.language.robust_means import FORMULAS
 from federated.language.summing import exact_sum, extreme
 from federated.language.summing import weighted_mean as mean_of
 from federated.language.types import FederatedType, SequenceType, StructType, TensorType, Type
 from wire.tensors import Array
 
 _MAX_BITWIDTH = 62
+
+
+_MANY = 64
+"""From so many clients on, those that can go through one call of a local computation do."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ def map_(run: Run, fn: Callable[[Any], Any], arg: Any) -> Any:
         return fn(arg)
     if result.all_equal:
         return repeated(result.member, fn(arg.shared), run.cohort)
-    return stacked(result.member, [fn(row) for row in rows(federated.member, arg)])
+    together = fn.each(arg) if arg.count >= _MANY and hasattr(fn, "each") else None
+    return together or stacked(result.member, [fn(row) for row in rows(federated.member, arg)])
 
 
 def zip_(run: Run, value: Any) -> Any:
@@ -105,15 +111,26 @@ def mean(run: Run, value: Clients) -> Any:
 
 def weighted_mean(run: Run, value: Clients, weight: Clients) -> Any:
     """Σ w v / Σ w."""
-    weights: Array = weight.column
-    _finite(run, weight, 1)
-    if (weights < 0).any():
-        raise ExecutionError(
-            f"client {int(np.argmin(weights))} has the weight {weights.min()}",
-            where=run.origin,
-            fix="a weight is zero or more",
-        )
-    return _mean(run, value, weights)
+    return _mean(run, value, _weights(run, weight))
+
+
+def robust_mean(run: Run, value: Clients, weight: Clients) -> Any:
+    """A mean that lying clients do not move far; `federated.language.robust_means` has the formulas."""
+    weights = _weights(run, weight)
+    counted = _counted(run, value, weights)
+    taking_part = weights > 0
+    columns = [column[taking_part] for column in _flat(run.member(), counted.column)]
+    rows_ = np.concatenate([column.reshape(len(column), -1).astype(np.float64) for column in columns], 1)
+    options = dict(run.options)
+    formula = FORMULAS[options.pop("kind")]
+    try:
+        mean_ = formula(rows_, weights[taking_part], {name: float(number) for name, number in options.items()})
+    except ExecutionError as error:
+        error.where = run.origin
+        raise
+    sizes = np.cumsum([column[0].size for column in columns])
+    parts = iter(np.split(mean_, sizes[:-1]))
+    return _of_tensors(run.member(), counted.column, lambda c: next(parts).reshape(c.shape[1:]).astype(c.dtype))
 
 
 def min_(run: Run, value: Clients) -> Any:
@@ -209,16 +226,36 @@ def _any_sum(column: Array) -> Array:
     return np.where(finite.all(0), exact_sum(np.where(finite, column, column.dtype.type(0))), plain)
 
 
+def _weights(run: Run, weight: Clients) -> Array:
+    weights: Array = weight.column
+    _finite(run, weight, 1)
+    if (weights < 0).any():
+        raise ExecutionError(
+            f"client {int(np.argmin(weights))} has the weight {weights.min()}",
+            where=run.origin,
+            fix="a weight is zero or more",
+        )
+    return weights
+
+
 def _mean(run: Run, value: Clients, weights: Array) -> Any:
+    counted = _counted(run, value, weights)
+    return _of_tensors(run.member(), counted.column, lambda column: mean_of(column, weights))
+
+
+def _counted(run: Run, value: Clients, weights: Array) -> Clients:
+    """The values, zeros where they do not count."""
     counted = Clients(value.count, _of_tensors(run.member(), value.column, lambda c: _masked(c, weights)))
     _finite(run, counted)
     if not weights.sum() > 0 and run.options.get("on_zero_weight") != "nan":
-        fix = 'federated_mean(…, on_zero_weight="nan") gives NaN instead'
+        fix = "give a client that counts a weight above zero"
+        if "kind" not in run.options:
+            fix = 'federated_mean(…, on_zero_weight="nan") gives NaN instead'
         if not value.count:
             fix += "; where no argument has values of clients, fed.local_context(clients=…) says how many there are"
         message = "the weights of a mean are all zero" if value.count else "a mean of no clients has no value"
         raise ExecutionError(message, where=run.origin, fix=fix)
-    return _of_tensors(run.member(), counted.column, lambda column: mean_of(column, weights))
+    return counted
 
 
 def _masked(column: Array, weights: Array) -> Array:
@@ -261,7 +298,8 @@ def _finite(run: Run, value: Clients, index: int = 0) -> Clients:
         if column.dtype.kind == "f" and not (finite := np.isfinite(column)).all():
             client = int(np.argmin(finite.reshape(len(column), -1).all(1)))
             raise ExecutionError(
-                f"client {client} contributes {column[client][~finite[client]].flat[0]}; only finite values are summed",
+                f"client {client} contributes {column[client][~finite[client]].flat[0]}; "
+                "only finite values are aggregated",
                 where=run.origin,
                 fix="mask it at the client, for instance with a weight of zero",
             )

@@ -7,9 +7,11 @@ zipped first. Each adds a node to the computation that is being traced, so none 
 from collections.abc import Mapping
 from typing import Any
 
-from federated.language import nodes
+import numpy as np
+
+from federated.language import nodes, robust_means
 from federated.language.errors import FederatedError, MisuseError
-from federated.language.intrinsics import INTRINSICS
+from federated.language.intrinsics import INTRINSICS, is_option
 from federated.language.nodes import Call, Intrinsic, Node
 from federated.language.origin import here
 from federated.language.placements import CLIENTS, SERVER, Placement
@@ -81,6 +83,47 @@ def federated_mean(value: Any, weight: Any = None, *, on_zero_weight: str = "err
     if weight is None:
         return _apply("federated_mean", options, value=node)
     return _apply("federated_weighted_mean", options, value=node, weight=_federated("federated_mean", weight))
+
+
+def federated_robust_mean(value: Any, kind: str, weight: Any = None, **parameters: float) -> Value:
+    """A mean that a few lying clients do not move far: `<{T}@CLIENTS, {w}@CLIENTS> -> T@SERVER`.
+
+    The kinds and their parameters; `federated.language.robust_means` has the formulas and the papers.
+
+        median
+        trimmed_mean        fraction: how much is left out at each end, below a half
+        krum                byzantine: how many clients may lie; selected: of how many the mean is taken (1)
+        geometric_median    iterations (32); smoothing, the ν of the paper (1e-6)
+
+    Args:
+        weight: one number for each client; one of weight zero takes no part. For the geometric median alone it also
+            says how much a client counts. None for 1.
+
+    Raises:
+        ExecutionError: when it runs, no client takes part, or too few for Krum.
+    """
+    defaults = robust_means.PARAMETERS.get(kind)
+    if defaults is None:
+        raise MisuseError(f"a robust mean is one of {', '.join(robust_means.PARAMETERS)}, found {kind!r}", where=here())
+    given = {**defaults, **parameters}
+    if given.keys() != defaults.keys() or None in given.values():
+        needed = ", ".join(name if default is None else f"{name}={default}" for name, default in defaults.items())
+        raise MisuseError(
+            f"the robust mean {kind} is told {needed or 'nothing'}; found {', '.join(parameters) or 'nothing'}",
+            where=here(),
+        )
+    options = {"kind": kind, **{name: repr(number) for name, number in given.items()}}
+    for name, number in options.items():
+        if not is_option("federated_robust_mean", name, number):
+            low, high = robust_means.RANGES[name]
+            raise MisuseError(f"{name} is within {low} and {high}, found {number}", where=here())
+    weights = federated_value(np.float32(1), CLIENTS) if weight is None else weight
+    return _apply(
+        "federated_robust_mean",
+        options,
+        value=_federated("federated_robust_mean", value),
+        weight=_federated("federated_robust_mean", weights),
+    )
 
 
 def federated_min(value: Any) -> Value:

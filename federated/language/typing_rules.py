@@ -97,12 +97,14 @@ def mean(value: Type) -> Type:
 def weighted_mean(value: Type, weight: Type) -> Type:
     """`<{T}@CLIENTS, {w}@CLIENTS> -> T@SERVER`, with one number as the weight."""
     result = mean(value)
-    member = _placed("federated_mean's weight", weight, CLIENTS).member
-    if not isinstance(member, TensorType) or member.shape != () or member.dtype.kind not in "iuf":
-        raise MisuseError(
-            f"federated_mean's weight must be one number for each client, found {member}",
-            fix="compute one in a fed.tf_computation, and apply that with fed.federated_map",
-        )
+    _check_weight("federated_mean", weight)
+    return result
+
+
+def robust_mean(value: Type, weight: Type) -> Type:
+    """`<{T}@CLIENTS, {w}@CLIENTS> -> T@SERVER`, with one number as the weight."""
+    result = _at_server(_numbers("federated_robust_mean", value, "f"))
+    _check_weight("federated_robust_mean", weight)
     return result
 
 
@@ -275,6 +277,15 @@ def _assignable(message: str, expected: Type, found: Type, fix: str = "") -> Non
     if difference is not None:
         fix = fix or "change the function's types, or cast the values in a fed.tf_computation before"
         raise TypeMismatchError(message, expected=expected, found=found, difference=difference, fix=fix)
+
+
+def _check_weight(name: str, weight: Type) -> None:
+    member = _placed(f"{name}'s weight", weight, CLIENTS).member
+    if not isinstance(member, TensorType) or member.shape != () or member.dtype.kind not in "iuf":
+        raise MisuseError(
+            f"{name}'s weight must be one number for each client, found {member}",
+            fix="compute one in a fed.tf_computation, and apply that with fed.federated_map",
+        )
 
 
 def _numbers(name: str, value: Type, kinds: str) -> Type:

@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 _ROOMS = ("algorithms", "models", "optimizers")
+_OTHERS = {"ClientWeighting": "weighting"}
 _AGGREGATORS = ("compression_aggregator", "robust_aggregator")
 
 
@@ -16,4 +17,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"federated.learning.{name}")
     if name in _AGGREGATORS:
         return getattr(importlib.import_module("federated.learning.recommended_aggregators"), name)
+    if name in _OTHERS:
+        return getattr(importlib.import_module(f"federated.learning.{_OTHERS[name]}"), name)
     raise AttributeError(f"module 'federated.learning' has no attribute {name!r}")

@@ -42,12 +42,14 @@ class LearningClients(StreamedClients):
     Args:
         clients: anything with a length that can be gone through several times.
         size: how many examples a batch has.
+        classes: how many there are, where a label is the number of one.
         types: of a batch's x and y, where they are known.
     """
 
-    def __init__(self, clients: Any, size: int, types: Sequence[TensorType] = ()) -> None:
+    def __init__(self, clients: Any, size: int, classes: int | None = None, types: Sequence[TensorType] = ()) -> None:
         self._clients = clients
         self._size = size
+        self._classes = classes
         self._types = types
 
     def typed(self, member: Type) -> "LearningClients":
@@ -56,7 +58,7 @@ class LearningClients(StreamedClients):
         x, y, _ = member.element.children()
         assert isinstance(x, TensorType)  # noqa: S101 - a batch of examples
         assert isinstance(y, TensorType)  # noqa: S101 - a batch of labels
-        return LearningClients(self._clients, self._size, (x, y))
+        return LearningClients(self._clients, self._size, self._classes, (x, y))
 
     @property
     def batch_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -80,6 +82,8 @@ class LearningClients(StreamedClients):
             runs = [_checked(client.x, client.y, f"client {number}")] if len(client.y) else []
         else:
             runs = list(_read_all(client, number))
+        for _, y in runs:
+            _check_labels(y, self._classes, number)
         columns = [
             [_padded(_typed(run[place], type_, number), size) for run in runs]
             for place, type_ in enumerate(self._types)
@@ -92,20 +96,23 @@ class LearningClients(StreamedClients):
         return StackedBatches((*leaves, weight), size)
 
 
-def batches_of(clients: Iterable[Any]) -> LearningClients:
+def batches_of(clients: Iterable[Any], classes: int | None = None) -> LearningClients:
     """The clients of a round; what has a length and a `batch_size` is read when its turn comes.
+
+    Args:
+        classes: how many there are, where a label is the number of one.
 
     Raises:
         ValueMismatchError: something that is no batch; it names the client and the batch.
     """
     size = getattr(clients, "batch_size", None)
     if size is not None:
-        return LearningClients(clients, int(size))
+        return LearningClients(clients, int(size), classes)
     read = [
         client if isinstance(client, ExampleBatches) else list(_read_all(client, number))
         for number, client in enumerate(clients)
     ]
-    return LearningClients(read, max((_largest(client) for client in read), default=1))
+    return LearningClients(read, max((_largest(client) for client in read), default=1), classes)
 
 
 def _largest(client: ExampleBatches | list[tuple[Array, Array]]) -> int:
@@ -140,6 +147,19 @@ def _checked(x: Any, y: Any, where: str) -> tuple[Array, Array]:
             f"{where}: x has the shape {list(x.shape)} and y {list(y.shape)}; they differ in length"
         )
     return x, y
+
+
+def _check_labels(y: Array, classes: int | None, number: int) -> None:
+    """A label that no class has would train every class away from the example, without a word."""
+    if classes is None or not y.size or y.dtype.kind not in "iu":
+        return
+    smallest, largest = int(y.min()), int(y.max())
+    if smallest < 0 or largest >= classes:
+        found = smallest if smallest < 0 else largest
+        raise ValueMismatchError(
+            f"client {number} has the label {found}; the model has the classes 0 to {classes - 1}",
+            fix="number the labels from 0, or give the model an output for each class",
+        )
 
 
 def _typed(values: Array, type_: TensorType, number: int) -> Array:

@@ -7,7 +7,7 @@ with L_b(w) = Σ_i m_i l_i(w) / Σ_i m_i over the examples of a batch, m_i being
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,18 @@ from federated.backends.tf_computation import tf_computation
 from federated.language.computation import Computation, federated_computation
 from federated.language.inference import infer_type
 from federated.language.operators import sequence_reduce
-from federated.language.types import SequenceType, Type
+from federated.language.types import FunctionType, SequenceType, StructType, Type, to_type
 from federated.learning.models import FunctionalModel, ModelWeights
 from federated.learning.optimizers import Optimizer
 
 Hparams = OrderedDict[str, Any]
-Pull = Callable[[list[Any], list[Any]], list[Any]]
-"""What an algorithm adds to the gradient: from the weights, and those the client started from."""
+Pull = Callable[[list[Any], Any], list[Any]]
+"""What an algorithm adds to the gradient: from the weights, and what they are held to, such as those at the start."""
+
+
+def unchanged(hparams: Hparams, aggregate: Any) -> Hparams:
+    """The hyper-parameters as they were before the round."""
+    return hparams
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,40 @@ class ClientWork:
     Attributes:
         hparams: its hyper-parameters, which the server keeps and broadcasts.
         work: `(<weights=W,hparams=H,batches=B*> -> <update=…,weight=float32,metrics=M>)`.
+        after: `(hparams, aggregate of the updates) -> hparams`, what the server makes of them after a round; on
+            tensors.
     """
 
     hparams: Hparams
     work: Computation
+    after: Callable[[Hparams, Any], Hparams] = unchanged
 
 
 def training_work(model: FunctionalModel, optimizer: Optimizer, pull: Pull | None = None) -> ClientWork:
     """Local training.
 
     Args:
-        pull: for algorithms whose clients minimise something else than their loss, such as FedProx.
+        pull: for algorithms whose clients minimise something else than their loss, such as FedProx; what weights are
+            held to is the model that the client started from.
     """
-    hparams = OrderedDict((name, np.float32(value)) for name, value in optimizer.hparams.items())
+    hparams = hparams_of(optimizer)
+    start, steps = first_step(model, optimizer), local_steps(model, optimizer, model.weights_type, pull)
+
+    @federated_computation(model.weights_type, infer_type(hparams), SequenceType(model.batch_type))
+    def work(weights: Any, hparams: Any, batches: Any) -> Any:
+        return steps(start(weights, hparams), weights, weights, batches)
+
+    return ClientWork(hparams, work)
+
+
+def hparams_of(optimizer: Optimizer) -> Hparams:
+    """What the server keeps and broadcasts of a clients' optimizer."""
+    return OrderedDict((name, np.float32(value)) for name, value in optimizer.hparams.items())
+
+
+def first_step(model: FunctionalModel, optimizer: Optimizer) -> Computation:
+    """`(<weights=W,hparams=H> -> <weights=W,optimizer=O,metrics=M>)`: what a client begins with, its slots anew."""
+    hparams = hparams_of(optimizer)
     first = optimizer.initialize(model.initial_weights.trainable)
     slots = [name for name in first if name not in hparams]
 
@@ -53,13 +79,28 @@ def training_work(model: FunctionalModel, optimizer: Optimizer, pull: Pull | Non
         state = OrderedDict((name, first[name] if name in slots else given[name]) for name in first)
         return OrderedDict(weights=weights, optimizer=state, metrics=no_metrics(model))
 
-    carry = start.type_signature.result
+    return start
 
-    @tf_computation(carry, model.batch_type, model.weights_type)
-    def step(total: Any, batch: Any, initial: ModelWeights) -> Any:
+
+def local_steps(
+    model: FunctionalModel, optimizer: Optimizer, anchor_type: Type, pull: Pull | None = None
+) -> Computation:
+    """One optimizer step a batch.
+
+    Args:
+        anchor_type: A, of what `pull` gets beside the weights.
+
+    Returns:
+        `(<total=<weights=W,optimizer=O,metrics=M>,initial=W,anchor=A,batches=B*> -> <update=…,weight=…,metrics=M>)`.
+    """
+    first = optimizer.initialize(model.initial_weights.trainable)
+    carry = to_type(OrderedDict(weights=model.weights_type, optimizer=infer_type(first), metrics=metrics_type(model)))
+
+    @tf_computation(carry, model.batch_type, anchor_type)
+    def step(total: Any, batch: Any, anchor: Any) -> Any:
         gradient, non_trainable, metrics = gradient_of_batch(model, total["weights"], batch)
         if pull is not None:
-            more = pull(total["weights"].trainable, initial.trainable)
+            more = pull(total["weights"].trainable, anchor)
             gradient = [g + extra for g, extra in zip(gradient, more, strict=True)]
         state, trainable = optimizer.next(total["optimizer"], total["weights"].trainable, gradient)
         return OrderedDict(
@@ -77,12 +118,24 @@ def training_work(model: FunctionalModel, optimizer: Optimizer, pull: Pull | Non
         )
         return OrderedDict(update=update, weight=total["metrics"]["num_examples"], metrics=total["metrics"])
 
-    @federated_computation(model.weights_type, infer_type(hparams), SequenceType(model.batch_type))
-    def work(weights: Any, hparams: Any, batches: Any) -> Any:
-        total = sequence_reduce(batches, start(weights, hparams), lambda pair: step(pair[0], pair[1], weights))
-        return finish(total, weights)
+    @federated_computation(carry, model.weights_type, anchor_type, SequenceType(model.batch_type))
+    def steps(total: Any, initial: Any, anchor: Any, batches: Any) -> Any:
+        return finish(sequence_reduce(batches, total, lambda pair: step(pair[0], pair[1], anchor)), initial)
 
-    return ClientWork(hparams, work)
+    return steps
+
+
+def followed_by(clients: ClientWork, change: Callable[[Any, Any], Any]) -> ClientWork:
+    """The same work, and then `change(what it came to, hparams)`, a function of values of the federated language."""
+    signature = clients.work.type_signature
+    assert isinstance(signature, FunctionType)  # noqa: S101 - as `ClientWork` says
+    assert isinstance(signature.parameter, StructType)  # noqa: S101 - as `ClientWork` says
+
+    @federated_computation(*signature.parameter)
+    def work(weights: Any, hparams: Any, batches: Any) -> Any:
+        return change(clients.work(weights, hparams, batches), hparams)
+
+    return replace(clients, work=work)
 
 
 def evaluation_work(model: FunctionalModel) -> Computation:

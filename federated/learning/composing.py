@@ -82,7 +82,7 @@ def compose(
         return LearningAlgorithmState(
             ModelWeights(list(trainable), statistics),
             state.distributor,
-            state.client_work,
+            clients.after(state.client_work, mean),
             aggregator,
             OrderedDict((name, optimizer[name]) for name in state.finalizer),
         )
@@ -93,14 +93,14 @@ def compose(
     def next_round(state: Any, data: Any) -> Any:
         at_clients = federated_broadcast(federated_zip((state.global_model_weights, state.client_work)))
         done = federated_map(lambda own: clients.work(own[0][0], own[0][1], own[1]), (at_clients, data))
-        weight = done.weight if is_weighted else federated_map(_counts, done.weight)
+        weight = done.weight if is_weighted else federated_map(tf_computation(_counts, np.float32), done.weight)
         aggregated = aggregation.next(state.aggregator, done.update, *([weight] if takes_weight else []))
         new_state = federated_map(finalize, (state, aggregated.state, aggregated.result))
         train = federated_map(report, federated_sum(done.metrics))
         measured = OrderedDict(client_work=OrderedDict(train=train), aggregator=aggregated.measurements)
         return new_state, federated_zip(measured)
 
-    return LearningProcess(initialize, next_round)
+    return LearningProcess(initialize, next_round, model.classes)
 
 
 def _at_server(computation: Computation) -> Type:
@@ -121,7 +121,6 @@ def _aggregation(factory: AggregationFactory, update_type: Type, is_weighted: bo
     return factory.create(update_type)
 
 
-@tf_computation(np.float32)
 def _counts(examples: Any) -> Any:
     """1 for a client that has examples, 0 for one that has none."""
     from federated.backends.mathematics import sign

@@ -34,6 +34,7 @@ class FunctionalModel:
         loss: `(y, outputs) ->` one value for each example.
         metrics: further values for each example, by name; their means are reported.
         penalty: what the weights themselves add to the loss, such as an L2 regulariser.
+        classes: how many there are, where a label is the number of one; None where labels are something else.
     """
 
     initial_weights: ModelWeights
@@ -42,6 +43,7 @@ class FunctionalModel:
     loss: PerExample
     metrics: Mapping[str, PerExample] = field(default_factory=dict)
     penalty: Callable[[Weights], Any] | None = None
+    classes: int | None = None
 
     @property
     def weights_type(self) -> Type:

@@ -6,7 +6,7 @@ arrays in named parts, each of which belongs to one part of the algorithm.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -45,13 +45,17 @@ class LearningProcessOutput(NamedTuple):
 class LearningProcess:
     """A learning algorithm.
 
+    Args:
+        classes: how many there are, where a label is the number of one; other labels are then refused.
+
     Attributes:
         initialize_computation, next_computation: as the federated language has them.
     """
 
-    def __init__(self, initialize: Computation, next_computation: Computation) -> None:
+    def __init__(self, initialize: Computation, next_computation: Computation, classes: int | None = None) -> None:
         self.initialize_computation = initialize
         self.next_computation = next_computation
+        self._classes = classes
 
     def initialize(self) -> LearningAlgorithmState:
         """The first state."""
@@ -59,7 +63,7 @@ class LearningProcess:
         return state
 
     def next(
-        self, state: LearningAlgorithmState, clients: Sequence[Iterable[Any]] | None = None
+        self, state: LearningAlgorithmState, clients: Iterable[Iterable[Any]] | None = None
     ) -> LearningProcessOutput:
         """One round over some clients, in the current context.
 
@@ -70,7 +74,7 @@ class LearningProcess:
         Returns:
             The next state, and the round's metrics at `["client_work"]["train"]`.
         """
-        data = () if clients is None else (batches_of(clients),)
+        data = () if clients is None else (batches_of(clients, self._classes),)
         new_state, metrics = self.next_computation(state, *data)
         return LearningProcessOutput(new_state, metrics)
 
@@ -86,7 +90,7 @@ class LearningProcess:
     def get_hparams(self, state: LearningAlgorithmState) -> dict[str, Any]:
         """The hyper-parameters of a state, by part of the algorithm and name."""
         parts = {"client_work": state.client_work, "finalizer": state.finalizer}
-        return {part: {k: v for k, v in values.items() if np.ndim(v) == 0} for part, values in parts.items()}
+        return {part: {k: v for k, v in values.items() if not isinstance(v, list)} for part, values in parts.items()}
 
     def set_hparams(
         self, state: LearningAlgorithmState, hparams: Mapping[str, Mapping[str, float]]

@@ -19,14 +19,15 @@ def shown(work: Work, given: Tensors) -> dict[str, Any] | None:
 
 
 def as_json(values: Array) -> Any:
-    """A number or nested lists, exact for the tensor's dtype, with words for what JSON has no number for."""
-    if values.dtype.kind != "f" or np.isfinite(values).all():
+    """A number or nested lists; the shortest that its dtype reads back, and words for what JSON has no number for."""
+    if values.dtype.kind != "f":
         return values.tolist()
-    words = np.array([_word(value) for value in values.ravel().tolist()], object)
+    words = np.empty(values.size, object)
+    words[:] = [_word(value) for value in values.ravel()]
     return words.reshape(values.shape).tolist()
 
 
-def _word(value: float) -> float | str:
+def _word(value: np.floating[Any]) -> float | str:
     if math.isfinite(value):
-        return value
+        return float(str(value))
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -9,6 +9,7 @@ from plans.accumulators.extremes import Extremes
 from plans.accumulators.fixed_point import FixedPointSum
 from plans.accumulators.modular import ModularSum
 from plans.accumulators.protocol import Accumulator
+from plans.accumulators.robust import RobustMean
 from plans.accumulators.wide import WideSum
 from plans.errors import ProgramError, UnsupportedPlanError, ZeroWeightError
 from plans.manifest import Aggregation, Kind, Port, Work
@@ -60,6 +61,7 @@ class WorkAccumulator:
 
         Raises:
             ContributionError: a sum does not fit its dtype.
+            TooFewUpdatesError: see `plans.accumulators.robust`.
             ZeroWeightError: a mean over a total weight of zero, where the plan calls that an error.
         """
         totals: dict[str, Array] = {}
@@ -89,6 +91,8 @@ def _accumulator(entry: Aggregation, work: Work, server: Program | None, wide: W
             return ModularSum(ports, entry.modulus)
         case Kind.MIN | Kind.MAX:
             return Extremes(ports, entry.kind)
+        case Kind.MEDIAN | Kind.TRIMMED_MEAN | Kind.KRUM | Kind.GEOMETRIC_MEDIAN:
+            return RobustMean(entry, ports)
         case Kind.CUSTOM:
             if server is None:
                 raise ProgramError(f"the custom aggregation {entry.name!r} needs the plan's server program")

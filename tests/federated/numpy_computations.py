@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from federated.language.arguments import gathered
+from federated.language.cohort import Clients
 from federated.language.computation import Computation
 from federated.language.nodes import Local
 from federated.language.origin import of_function
@@ -24,6 +25,9 @@ class NumpyBody:
         if self.type.parameter is None:
             return self._function()
         return self._function(*argument) if isinstance(argument, tuple) else self._function(argument)
+
+    def run_each(self, clients: Clients) -> Clients | None:
+        return None
 
     def inlined(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return self.run(gathered(self.type.parameter, args, kwargs))

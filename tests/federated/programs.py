@@ -31,7 +31,7 @@ class Functions:
         mix: `(<float32,float32> -> float32)`; `most` likewise.
         add: `(<int32,int32> -> int32)`.
         float_of: `(int32 -> float32)`.
-        weight: `(float32 -> float32)`, never negative.
+        weight: `(float32 -> float32)`, positive.
         count: `(<int32,float32> -> int32)`; an accumulator, with `add` as its merge.
         same: `(int32 -> int32)`.
     """

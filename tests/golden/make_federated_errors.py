@@ -1,7 +1,7 @@
 """Writes down every refusal of the federated language: `python -m tests.golden.make_federated_errors`.
 
 A new catalogue of wrong programs is one more row of `CATALOGUES`; its entries have headings in
-docs/reference/errors.md.
+docs/reference/errors.md. Those of `WITH_TENSORFLOW` load it when they are made.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.federated.wrong.catalogue import Catalogue, written
+from tests.federated.wrong.compiling import COMPILING
+from tests.federated.wrong.fleet import FLEET
 from tests.federated.wrong.language import LANGUAGE
 from tests.federated.wrong.local import LOCAL
 from tests.federated.wrong.running import RUNNING
@@ -19,7 +21,11 @@ CATALOGUES: dict[str, Catalogue] = {
     "Writing a program": LANGUAGE,
     "Running a program": RUNNING,
     "Local computations": LOCAL,
+    "Compiling a program": COMPILING,
+    "Running on a fleet": FLEET,
 }
+
+WITH_TENSORFLOW = ("Local computations", "Compiling a program", "Running on a fleet")
 
 
 def section(name: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 
 from plans.accumulators.contributions import check_contribution
 from plans.accumulators.work import WorkAccumulator
-from plans.errors import ContributionError, ProgramError, UnsupportedPlanError
+from plans.errors import ContributionError, ProgramError
 from plans.manifest import WIDE_BITS, WIDE_FRACTION_BITS, Aggregation, Kind, Port, Work
 from tests.plans.linear import TRAIN
 from wire.errors import ErrorCode
@@ -152,8 +152,3 @@ def test_what_is_not_finite_is_refused_by_every_kind(kind: Kind, value: float) -
 def test_a_custom_aggregation_needs_the_plans_program() -> None:
     with pytest.raises(ProgramError, match="the custom aggregation 'all' needs the plan's server program"):
         WorkAccumulator(Case(entry(Kind.CUSTOM), "float32", st.nothing(), added).work, COHORT)
-
-
-def test_a_kind_that_nobody_does_yet_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedPlanError, match="the aggregation 'all' is a krum"):
-        WorkAccumulator(Case(entry(Kind.KRUM), "float32", st.nothing(), added).work, COHORT)

@@ -143,7 +143,7 @@ CONTRADICTIONS: dict[str, tuple[Manifest, str]] = {
     "no epoch": (selected(epochs=0), "batch_size, epochs and limit are at least 1"),
     "a limit of nothing": (selected(limit=0), "batch_size, epochs and limit are at least 1"),
     "an input that nothing fills": (selected(inputs={"x": "x"}), "the selector fills x, but train_step takes x, y"),
-    "a mean without a weight": (aggregated(weight=None, values=("b", "w", "weight")), "a mean needs one"),
+    "a mean without a weight": (aggregated(weight=None, values=("b", "w", "weight")), "such a one needs one"),
     "a sum with a weight": (aggregated(kind=Kind.SUM), "a weight belongs to a mean"),
     "sums of 16 bits": (aggregated(bits=16), "bits are 32, 64 or 320"),
     "no bit for a unit": (aggregated(fraction_bits=63), "fraction_bits leave room"),
@@ -229,6 +229,19 @@ CONTRADICTIONS: dict[str, tuple[Manifest, str]] = {
         spanning(accumulator={"low": COUNT, "other_low": COUNT}),
         "merge takes other_low for two purposes",
     ),
+    "a robust kind without a weight": (counting(Kind.MEDIAN), "a weight belongs to a mean or a robust kind"),
+    "a trimmed mean that is not told how much": (
+        aggregated(kind=Kind.TRIMMED_MEAN),
+        "the parameters of a trimmed_mean are fraction, found nothing",
+    ),
+    "a trimmed mean of nothing": (
+        aggregated(kind=Kind.TRIMMED_MEAN, parameters={"fraction": 0.5}),
+        "fraction is within 0 and 0.499, not 0.5",
+    ),
+    "a sum that is told something": (
+        counting(Kind.SUM, parameters={"fraction": 0.1}),
+        "the parameters of a sum are nothing, found fraction",
+    ),
     "signatures of a plain sum": (counting(Kind.SUM, signatures={"zero": "a"}), "belong to a custom aggregation"),
     "a sum of bools": (
         with_work(update=TRAIN.update | {"b": Port(TensorSpec("bool", ()))}),
@@ -259,12 +272,6 @@ UNSUPPORTED: dict[str, tuple[Manifest, str]] = {
         counting(Kind.SECURE_SUM, bound=9),
         r"the aggregation kind 'secure_sum' \(refused until secure aggregation exists\)",
     ),
-} | {
-    kind.value: (
-        with_work(aggregation=(Aggregation("all", kind, ("b", "w", "weight")),)),
-        f"the aggregation kind '{kind.value}'",
-    )
-    for kind in (Kind.MEDIAN, Kind.TRIMMED_MEAN, Kind.KRUM, Kind.GEOMETRIC_MEDIAN)
 }
 
 

@@ -1,5 +1,6 @@
 """A learning process gives the same model on devices as in the plan context, short last batches included."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,28 @@ from wire.tensors import Array
 pytestmark = [pytest.mark.processes, pytest.mark.tensorflow, pytest.mark.timeout(300)]
 
 BATCH_SIZE = 4
+ALGORITHMS, OPTIMIZERS = fed.learning.algorithms, fed.learning.optimizers
+BUILDERS: dict[str, Callable[[Any], Any]] = {
+    "FedAvg with momentum": lambda model: ALGORITHMS.build_weighted_fed_avg(
+        model, OPTIMIZERS.build_sgdm(0.1), OPTIMIZERS.build_sgdm(1.0, momentum=0.5)
+    ),
+    "FedNova": lambda model: ALGORITHMS.build_fed_nova(model, OPTIMIZERS.build_sgdm(0.1, momentum=0.5)),
+    "MimeLite": lambda model: ALGORITHMS.build_weighted_mime_lite(model, OPTIMIZERS.build_adam(0.1)),
+    "SCAFFOLD": lambda model: ALGORITHMS.build_stateless_scaffold(model, OPTIMIZERS.build_sgdm(0.1)),
+    "a schedule": lambda model: ALGORITHMS.build_weighted_fed_avg_with_optimizer_schedule(
+        model, lambda t: 0.1 * 0.5**t, client_weighting=lambda metrics: metrics["loss"]
+    ),
+}
 
 
-def test_federated_averaging_on_devices_is_federated_averaging_here(federation: Federation) -> None:
+@pytest.mark.parametrize("name", BUILDERS)
+def test_an_algorithm_on_devices_is_the_algorithm_here(name: str, federation: Federation) -> None:
     import keras
 
     keras.utils.set_random_seed(1)
     network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model = fed.learning.models.functional_model_from_keras(network, "mean_squared_error")
-    optimizers = fed.learning.optimizers
-    process = fed.learning.algorithms.build_weighted_fed_avg(
-        model, optimizers.build_sgdm(0.1), optimizers.build_sgdm(1.0, momentum=0.5)
-    )
+    process = BUILDERS[name](model)
     clients = [_examples(seed, count) for seed, count in ((1, 10), (2, 7))]
     for number, examples in enumerate(clients):
         federation.start_device(federation.enrol(f"device-{number}", examples, collection="measurements"))

@@ -33,6 +33,21 @@ class Case:
     order: Callable[..., tuple[Any, ...]] = field(default=lambda server, clients: (*clients.values(), *server))
 
 
+@fed.federated_computation(fed.FederatedType(np.float32, fed.CLIENTS))
+def aggregators(readings: Any) -> Any:
+    """Robust means of a reading, and a sum that crosses the network in bytes."""
+    encoded = fed.aggregators.EncodedSumFactory(8).create(fed.to_type(np.float32))
+    kinds: dict[str, dict[str, float]] = {
+        "median": {},
+        "trimmed_mean": {"fraction": 0.4},
+        "krum": {"byzantine": 0},
+        "geometric_median": {},
+    }
+    means = {kind: fed.federated_robust_mean(readings, kind, **told) for kind, told in kinds.items()}
+    total = encoded.next(fed.federated_value(np.int32(1), fed.SERVER), readings).result
+    return collections.OrderedDict(**means, encoded_sum=total)
+
+
 LAST = [readings[-1] for readings in READINGS]
 TEMPERATURE = {"readings": fed.on_device("temperature", field="celsius")}
 DATA = {"data": fed.on_device("handwriting", batch_size=16)}
@@ -40,9 +55,8 @@ SERVER_FIRST = {"order": lambda server, clients: (*server, *clients.values())}
 
 CASES = {
     "average temperature": Case(average_temperature.average_temperature, (), {"readings": LAST}, TEMPERATURE),
-    "fraction over a threshold": Case(
-        fraction_over_threshold.fraction_over, (20.5,), {"readings": LAST}, TEMPERATURE
-    ),
+    "fraction over a threshold": Case(fraction_over_threshold.fraction_over, (20.5,), {"readings": LAST}, TEMPERATURE),
+    "aggregators": Case(aggregators, (), {"readings": LAST}, TEMPERATURE),
     "histogram": Case(histogram.histogram, (16.0, 24.0), {"readings": READINGS}, TEMPERATURE),
     "mean and variance": Case(mean_and_variance.mean_and_variance, (20.0,), {"readings": READINGS}, TEMPERATURE),
     "evaluation of a model": Case(

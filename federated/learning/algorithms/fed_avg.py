@@ -11,6 +11,7 @@ from federated.learning.composing import compose
 from federated.learning.models import FunctionalModel
 from federated.learning.optimizers import Optimizer, build_sgdm
 from federated.learning.process import LearningProcess
+from federated.learning.weighting import ClientWeighting, Weighting, is_by_weight, weighted_by
 
 
 def build_weighted_fed_avg(
@@ -18,6 +19,7 @@ def build_weighted_fed_avg(
     client_optimizer_fn: Optimizer,
     server_optimizer_fn: Optimizer | None = None,
     *,
+    client_weighting: Weighting = ClientWeighting.NUM_EXAMPLES,
     model_aggregator: AggregationFactory | None = None,
 ) -> LearningProcess:
     """Federated averaging in which a client counts by its examples.
@@ -25,11 +27,15 @@ def build_weighted_fed_avg(
     Args:
         client_optimizer_fn: the clients' optimizer, which starts anew in every round.
         server_optimizer_fn: the server's; None for gradient descent of rate 1.
+        client_weighting: what else a client counts by.
         model_aggregator: what becomes of the clients' updates; None for their mean.
     """
-    clients = training_work(model, client_optimizer_fn)
     return compose(
-        model, clients, server_optimizer_fn or build_sgdm(1.0), is_weighted=True, aggregator=model_aggregator
+        model,
+        weighted_by(model, training_work(model, client_optimizer_fn), client_weighting),
+        server_optimizer_fn or build_sgdm(1.0),
+        is_weighted=is_by_weight(client_weighting),
+        aggregator=model_aggregator,
     )
 
 

@@ -1,7 +1,7 @@
 """Federated evaluation: a model's loss and metrics on the examples of clients, which stay with them."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from federated.backends.tf_computation import tf_computation
@@ -24,7 +24,7 @@ class Evaluation:
     def __init__(self, computation: Computation) -> None:
         self.computation = computation
 
-    def __call__(self, weights: ModelWeights, clients: Sequence[Iterable[Any]]) -> Any:
+    def __call__(self, weights: ModelWeights, clients: Iterable[Iterable[Any]]) -> Any:
         """The metrics at `["eval"]` over all examples of some clients."""
         return self.computation(weights, batches_of(clients))
 

@@ -25,7 +25,6 @@ from federated.language.operators import (
 )
 from federated.language.placements import CLIENTS, SERVER
 from federated.language.types import FederatedType, SequenceType, to_type
-from federated.learning.batches import batches_of
 from wire.tensors import Array
 
 
@@ -45,8 +44,9 @@ class KMeans:
 
     def next(self, state: Any, clients: Sequence[Iterable[Array]]) -> tuple[Any, Any]:
         """One round; the metrics are the mean squared distance to the nearest centre, and how many examples."""
-        batches = batches_of([[(x, np.zeros(len(x), np.float32)) for x in client] for client in clients])
-        data = [[{"x": one["x"], "weight": one["weight"]} for one in client] for client in batches]
+        read = [[np.asarray(x, np.float32) for x in client] for client in clients]
+        size = max((len(x) for client in read for x in client), default=1)
+        data = [[_padded(x, size) for x in client] for client in read]
         new_state, metrics = self.next_computation(state, data)
         return new_state, metrics
 
@@ -110,3 +110,9 @@ def build_fed_kmeans(num_clusters: int, features: int, seed: int = 0) -> KMeans:
         return federated_map(move, federated_zip((state, total))), federated_map(report, total)
 
     return KMeans(initialize, next_round)
+
+
+def _padded(x: Array, size: int) -> dict[str, Array]:
+    """A batch of so many examples: its own, and zeros of weight zero."""
+    padding = np.zeros((size - len(x), *x.shape[1:]), np.float32)
+    return {"x": np.concatenate([x, padding]), "weight": (np.arange(size) < len(x)).astype(np.float32)}

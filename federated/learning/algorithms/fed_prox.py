@@ -9,9 +9,10 @@ from typing import Any
 from federated.aggregators.process import AggregationFactory
 from federated.learning.client_work import Pull, training_work
 from federated.learning.composing import compose
-from federated.learning.models import FunctionalModel
+from federated.learning.models import FunctionalModel, ModelWeights
 from federated.learning.optimizers import Optimizer, build_sgdm
 from federated.learning.process import LearningProcess
+from federated.learning.weighting import ClientWeighting, Weighting, is_by_weight, weighted_by
 
 
 def build_weighted_fed_prox(
@@ -20,16 +21,21 @@ def build_weighted_fed_prox(
     client_optimizer_fn: Optimizer,
     server_optimizer_fn: Optimizer | None = None,
     *,
+    client_weighting: Weighting = ClientWeighting.NUM_EXAMPLES,
     model_aggregator: AggregationFactory | None = None,
 ) -> LearningProcess:
     """FedProx in which a client counts by its examples.
 
     Args:
-        proximal_strength: μ.
+        proximal_strength: μ; the other parameters are as in `build_weighted_fed_avg`.
     """
-    clients = training_work(model, client_optimizer_fn, _towards_the_server(proximal_strength))
+    clients = training_work(model, client_optimizer_fn, towards_the_server(proximal_strength))
     return compose(
-        model, clients, server_optimizer_fn or build_sgdm(1.0), is_weighted=True, aggregator=model_aggregator
+        model,
+        weighted_by(model, clients, client_weighting),
+        server_optimizer_fn or build_sgdm(1.0),
+        is_weighted=is_by_weight(client_weighting),
+        aggregator=model_aggregator,
     )
 
 
@@ -42,14 +48,20 @@ def build_unweighted_fed_prox(
     model_aggregator: AggregationFactory | None = None,
 ) -> LearningProcess:
     """FedProx in which every client that has examples counts as one."""
-    clients = training_work(model, client_optimizer_fn, _towards_the_server(proximal_strength))
-    return compose(
-        model, clients, server_optimizer_fn or build_sgdm(1.0), is_weighted=False, aggregator=model_aggregator
+    return build_weighted_fed_prox(
+        model,
+        proximal_strength,
+        client_optimizer_fn,
+        server_optimizer_fn,
+        client_weighting=ClientWeighting.UNIFORM,
+        model_aggregator=model_aggregator,
     )
 
 
-def _towards_the_server(mu: float) -> Pull:
-    def pull(weights: list[Any], initial: list[Any]) -> list[Any]:
-        return [mu * (w - w0) for w, w0 in zip(weights, initial, strict=True)]
+def towards_the_server(mu: float) -> Pull:
+    """μ (w − w₀)."""
+
+    def pull(weights: list[Any], initial: ModelWeights) -> list[Any]:
+        return [mu * (w - w0) for w, w0 in zip(weights, initial.trainable, strict=True)]
 
     return pull

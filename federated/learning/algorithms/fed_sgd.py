@@ -11,7 +11,7 @@ import numpy as np
 
 from federated.aggregators.process import AggregationFactory
 from federated.backends.tf_computation import tf_computation
-from federated.language.computation import federated_computation
+from federated.language.computation import Computation, federated_computation
 from federated.language.inference import infer_type
 from federated.language.operators import sequence_reduce
 from federated.language.types import SequenceType
@@ -35,11 +35,14 @@ def build_fed_sgd(
         model_aggregator: what becomes of the clients' gradients; None for their mean.
     """
     server = server_optimizer_fn or build_sgdm(0.1)
-    return compose(model, _gradient_work(model), server, is_weighted=True, aggregator=model_aggregator)
+    return compose(model, _descending_work(model), server, is_weighted=True, aggregator=model_aggregator)
 
 
-def _gradient_work(model: FunctionalModel) -> ClientWork:
-    """−Σ_b n_b ∇L_b(w) / Σ_b n_b as the update, at the server's weights w."""
+def gradient_work(model: FunctionalModel) -> Computation:
+    """`(<weights=W,batches=B*> -> <gradient=…,statistics=…,metrics=M>)`: g = Σ_b n_b ∇L_b(w) / Σ_b n_b.
+
+    All at the same weights; the statistics are what batches changed of the model's, averaged in the same way.
+    """
     initial = model.initial_weights
     zero = OrderedDict(
         gradient=[np.zeros_like(w) for w in initial.trainable],
@@ -63,16 +66,31 @@ def _gradient_work(model: FunctionalModel) -> ClientWork:
         from federated.backends.mathematics import maximum
 
         count = maximum(total["metrics"]["num_examples"], 1.0)
-        update = OrderedDict(
-            trainable=[-g / count for g in total["gradient"]],
-            non_trainable=[s / count for s in total["statistics"]],
+        return OrderedDict(
+            gradient=[g / count for g in total["gradient"]],
+            statistics=[s / count for s in total["statistics"]],
+            metrics=total["metrics"],
         )
-        return OrderedDict(update=update, weight=total["metrics"]["num_examples"], metrics=total["metrics"])
 
+    @federated_computation(model.weights_type, SequenceType(model.batch_type))
+    def work(weights: Any, batches: Any) -> Any:
+        return finish(sequence_reduce(batches, zero, lambda pair: step(pair[0], pair[1], weights)))
+
+    return work
+
+
+def _descending_work(model: FunctionalModel) -> ClientWork:
+    """−g as the update."""
+    gradient = gradient_work(model)
     hparams: OrderedDict[str, Any] = OrderedDict()
+
+    @tf_computation(gradient.type_signature.result)
+    def descend(found: Any) -> Any:
+        update = OrderedDict(trainable=[-g for g in found["gradient"]], non_trainable=list(found["statistics"]))
+        return OrderedDict(update=update, weight=found["metrics"]["num_examples"], metrics=found["metrics"])
 
     @federated_computation(model.weights_type, infer_type(hparams), SequenceType(model.batch_type))
     def work(weights: Any, hparams: Any, batches: Any) -> Any:
-        return finish(sequence_reduce(batches, zero, lambda pair: step(pair[0], pair[1], weights)))
+        return descend(gradient(weights, batches))
 
     return ClientWork(hparams, work)

@@ -17,10 +17,12 @@ from federated.contexts.python_values import cohort_of, denoted
 from federated.contexts.running import Cohort
 from federated.language.arguments import gathered
 from federated.language.computation import Computation
+from federated.language.errors import ExecutionError
 from federated.language.types import FunctionType
 from plans import client, server
 from plans.accumulators.work import WorkAccumulator
 from plans.bundle import Plan
+from plans.errors import PlanError
 from plans.manifest import Port
 from plans.program import FLAG, Program, bind
 from tests.federated.compiler.numpy_library import NumpyLibrary
@@ -62,6 +64,12 @@ class _Runner:
         self._draft = draft
 
     def run(self, work: str, state: Mapping[str, Array], cohort: Cohort, count: int) -> dict[str, Array]:
+        try:
+            return self._result(state, cohort, count)
+        except PlanError as error:
+            raise ExecutionError(str(error)) from error
+
+    def _result(self, state: Mapping[str, Array], cohort: Cohort, count: int) -> dict[str, Array]:
         manifest, at_server = self._draft.manifest, cast(Program, DraftProgram(self._draft.server))
         carried: dict[str, Array] = {}
         result: dict[str, Array] = {}

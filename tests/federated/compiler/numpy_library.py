@@ -48,9 +48,18 @@ class NumpyLibrary:
         return NumpyKernel(name, _ARITHMETIC[name])
 
 
-def _add(flat: Sequence[Array]) -> list[Array]:
-    half = len(flat) // 2
-    return [np.asarray(a + b, a.dtype) for a, b in zip(flat[:half], flat[half:], strict=True)]
+def _add_float(flat: Sequence[Array]) -> list[Array]:
+    total, error, x = flat
+    new = np.asarray(total + x, total.dtype)
+    b = new - total
+    return [new, np.asarray(error + ((total - (new - b)) + (x - b)), total.dtype)]
+
+
+def _settle_integer(flat: Sequence[Array]) -> list[Array]:
+    (total,) = flat
+    if not -(2**31) <= int(total) < 2**31:
+        raise OverflowError(total)
+    return [np.asarray(total, np.int32)]
 
 
 def _weigh(flat: Sequence[Array]) -> list[Array]:
@@ -64,4 +73,12 @@ def _divide(flat: Sequence[Array]) -> list[Array]:
         return [np.asarray(value / total.astype(value.dtype), value.dtype) for value in sums]
 
 
-_ARITHMETIC = {"add": _add, "weigh": _weigh, "divide": _divide, "items": lambda flat: list(flat[0])}
+_ARITHMETIC = {
+    "add_float": _add_float,
+    "add_integer": lambda flat: [np.asarray(flat[0] + flat[1].astype(np.int64), np.int64)],
+    "settle_float32": lambda flat: [np.asarray(flat[0] + flat[1], np.float32)],
+    "settle_int32": _settle_integer,
+    "weigh": _weigh,
+    "divide": _divide,
+    "items": lambda flat: list(flat[0]),
+}

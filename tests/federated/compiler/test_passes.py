@@ -51,7 +51,9 @@ def test_a_program_of_one_phase_has_begin_a_reading_and_finish() -> None:
 def test_what_the_server_can_compute_before_is_computed_there() -> None:
     draft = draft_of(shifted_mean, [1.0], 3.0)
     sent = signatures_of(draft.server)["prepare"].outputs
-    assert [tensor.operation.kernel.name for tensor in sent.values() if hasattr(tensor.operation, "kernel")] == ["twice"]
+    assert [tensor.operation.kernel.name for tensor in sent.values() if hasattr(tensor.operation, "kernel")] == [
+        "twice"
+    ]
 
 
 def test_a_tensor_is_broadcast_once_however_often_it_is_used() -> None:
@@ -107,6 +109,18 @@ def test_folds_over_one_stream_share_a_pass_and_one_that_follows_has_its_own() -
     assert {one.selector.collection for one in work.passes} == {"stream"}
     assert [one.selector.order for one in work.passes] == [Order.STORED, Order.STORED]
     assert run_draft(folds, [[1.0, 2.0], []]) == (3.0, 3.0, 6.0)
+
+
+def test_a_reduction_inside_another_that_needs_nothing_of_it_is_done_once() -> None:
+    @fed.federated_computation(STREAM, STREAM)
+    def products(left: Any, right: Any) -> Any:
+        def each(both: Any) -> Any:
+            return fed.sequence_sum(fed.sequence_map(lambda x: add(x, fed.sequence_sum(both[1])), both[0]))
+
+        return fed.federated_sum(fed.federated_map(each, (left, right)))
+
+    values = [[1.0, 2.0], []], [[10.0], [5.0]]
+    assert run_draft(products, *values) == products(*values) == 23.0
 
 
 def test_a_clients_tensor_is_the_newest_example() -> None:

@@ -62,7 +62,7 @@ def _fold(zero: Tensor, **changes: Any) -> Tensor:
     return _tensor(Fold(Stream("x", "x", (("x", NUMBER),)), (zero,), region))
 
 
-X, S, ONE = _argument("x", CLIENTS), _argument("s", SERVER), _tensor(Constant(np.float32(1)))
+X, S, ONE = _argument("x", CLIENTS), _argument("s", SERVER), _tensor(Constant(np.ones((), np.float32)))
 SENT = _tensor(Broadcast(S))
 
 
@@ -82,7 +82,9 @@ WRONG = {
     "an unknown shape": _tensor(Argument("s", "s", SERVER), type_=TensorType(np.float32, [None])),
     "a total outside of its fold": _sum(_apply(CLIENTS, _tensor(Formal("total"), Region()))),
     "a fold of another's element": _sum(_fold(ONE, results=(_apply(CLIENTS, _tensor(Formal("other"), Region())),))),
-    "a fold that comes to another type": _sum(_fold(_tensor(Constant(np.int32(1)), type_=TensorType(np.int32)))),
+    "a fold that comes to another type": _sum(
+        _fold(_tensor(Constant(np.ones((), np.int32)), type_=TensorType(np.int32)))
+    ),
     "an aggregation that uses a value from outside": _tensor(
         Aggregate("federated_aggregate", Kind.CUSTOM, (X,), functions={"zero": Region((), (S,))})
     ),
@@ -128,7 +130,9 @@ def program() -> ProgramDraft:
 
 
 def _changed(program: ProgramDraft, name: str, **changes: Any) -> ProgramDraft:
-    return replace(program, signatures=tuple(replace(s, **changes) if s.name == name else s for s in program.signatures))
+    return replace(
+        program, signatures=tuple(replace(s, **changes) if s.name == name else s for s in program.signatures)
+    )
 
 
 def test_a_sound_draft_passes(program: ProgramDraft) -> None:

@@ -1,10 +1,13 @@
 """One program, two contexts: what the plan gives is what the local context gives."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import federated as fed
+from federated.language.errors import ExecutionError
 from federated.language.structures import elements_of
 
 RELATIVE = 1e-6
@@ -18,6 +21,17 @@ def agree(computation: Any, *args: Any, clients: int = 0) -> Any:
         found = computation(*args)
     assert_same(expected, found)
     return expected
+
+
+def same_outcome(expected: Callable[[], Any], found: Callable[[], Any]) -> None:
+    """Both give the same, or both refuse what clients have, such as a mean of weights that are all zero."""
+    try:
+        value = expected()
+    except ExecutionError:
+        with pytest.raises(ExecutionError):
+            found()
+    else:
+        assert_same(value, found())
 
 
 def assert_same(expected: Any, found: Any, path: str = "result") -> None:

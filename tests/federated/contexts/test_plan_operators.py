@@ -198,3 +198,45 @@ def test_a_mean_of_nobody_is_an_error_or_nan_as_the_program_says() -> None:
         with context, pytest.raises(ExecutionError):
             strict([])
     agree(lenient, [])
+
+
+def test_a_weight_may_be_a_constant() -> None:
+    @fed.federated_computation(FLOATS)
+    def mean(x: Any) -> Any:
+        return fed.federated_mean(x, fed.federated_value(2.0, fed.CLIENTS))
+
+    assert agree(mean, [1.0, 2.0]) == 1.5
+
+
+def test_a_constant_that_a_local_computation_makes_is_known_everywhere() -> None:
+    @fed.federated_computation(FLOATS)
+    def constants(x: Any) -> Any:
+        zero, five = fed.tf_computation(lambda: tf.zeros([]))(), add(2.0, 3.0)
+        at_clients = fed.federated_value(five, fed.CLIENTS)
+        total = fed.federated_aggregate(x, zero, add, add, lambda a: add(a, a))
+        return (
+            total,
+            five,
+            fed.federated_sum(fed.federated_map(add, (x, at_clients))),
+            fed.federated_value(five, fed.SERVER),
+        )
+
+    agree(constants, [1.0, 2.0])
+
+
+def test_aggregates_of_no_tensors() -> None:
+    @fed.federated_computation(fed.FederatedType([], fed.CLIENTS), FLOATS)
+    def hollow(x: Any, y: Any) -> Any:
+        return fed.federated_mean(x), fed.federated_sum(x), fed.federated_max(x), fed.federated_sum(y)
+
+    agree(hollow, [[], []], [1.0, 2.0])
+
+
+def test_the_extremes_of_nobody() -> None:
+    @fed.federated_computation(
+        fed.FederatedType((np.uint8, [2]), fed.CLIENTS), fed.FederatedType(np.int64, fed.CLIENTS)
+    )
+    def extremes(x: Any, y: Any) -> Any:
+        return fed.federated_min((x, y)), fed.federated_max((x, y))
+
+    agree(extremes, [], [])

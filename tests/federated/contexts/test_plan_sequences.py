@@ -203,3 +203,83 @@ def test_no_client_has_anything() -> None:
 
     agree(total, [])
     agree(total, [[], []])
+
+
+reduced = tf.function(lambda data: data.reduce(0.0, lambda total, x: total + x))
+
+
+def test_a_tf_function_may_take_the_data_set() -> None:
+    @fed.tf_computation(fed.SequenceType(np.float32))
+    def twice(data: Any) -> Any:
+        return 2.0 * reduced(data)
+
+    plain = fed.tf_computation(fed.SequenceType(np.float32))(reduced)
+
+    @fed.federated_computation(STREAM)
+    def totals(stream: Any) -> Any:
+        return fed.federated_sum(fed.federated_map(twice, stream)), fed.federated_sum(fed.federated_map(plain, stream))
+
+    agree(totals, STREAMS)
+    assert not tf.config.functions_run_eagerly()
+
+
+def test_a_step_may_be_a_tf_function_that_branches() -> None:
+    def step(total: Any, x: Any) -> Any:
+        if x > 1.0:
+            total += x
+        return total
+
+    large = fed.tf_computation(fed.SequenceType(np.float32))(lambda data: data.reduce(0.0, tf.function(step)))
+    agree(fed.federated_computation(STREAM)(lambda s: fed.federated_sum(fed.federated_map(large, s))), STREAMS)
+
+
+def test_selected_slices_go_through_a_local_computation() -> None:
+    keys = fed.FederatedType((np.int32, [2]), fed.CLIENTS)
+    limit, values = fed.FederatedType(np.int32, fed.SERVER), fed.FederatedType((np.float32, [5]), fed.SERVER)
+    slice_ = fed.tf_computation(tf.gather)
+    both = fed.tf_computation(fed.SequenceType(np.float32))(
+        lambda data: data.reduce((0.0, 1.0), lambda state, x: (state[0] + x, state[1] * x))
+    )
+
+    @fed.federated_computation(keys, limit, values)
+    def selected(client_keys: Any, most: Any, table: Any) -> Any:
+        return fed.federated_sum(fed.federated_map(both, fed.federated_select(client_keys, most, table, slice_)))
+
+    agree(selected, [[1, 2], [3, 4]], 5, np.arange(5.0, dtype=np.float32))
+
+
+def test_no_slices_are_selected() -> None:
+    keys = fed.FederatedType((np.int32, [0]), fed.CLIENTS)
+
+    @fed.federated_computation(keys, fed.FederatedType(np.int32, fed.SERVER), NUMBER)
+    def selected(client_keys: Any, most: Any, value: Any) -> Any:
+        slices = fed.federated_select(
+            client_keys, most, value, fed.tf_computation(lambda v, k: v + tf.cast(k, tf.float32))
+        )
+        return fed.federated_sum(fed.sequence_sum(slices))
+
+    agree(selected, [np.zeros(0, np.int32)] * 2, 5, 1.0)
+
+
+def test_a_sequence_that_nobody_uses_and_one_that_all_clients_share() -> None:
+    shared = fed.FederatedType(fed.SequenceType(np.float32), fed.CLIENTS, all_equal=True)
+
+    @fed.federated_computation(shared, STREAM, FLOATS)
+    def some(stream: Any, unused: Any, x: Any) -> Any:
+        return fed.federated_sum(fed.sequence_sum(stream)), fed.federated_sum(x)
+
+    agree(some, [1.0, 2.0], STREAMS, [1.0, 2.0, 3.0])
+
+
+def test_a_tensor_from_outside_of_the_function_is_a_constant_of_the_plan() -> None:
+    factors = tf.constant([1.0, 2.0, 3.0])
+    spread = fed.tf_computation(fed.SequenceType(np.float32))(
+        lambda data: data.reduce(tf.zeros([3]), lambda total, x: total + x * factors)
+    )
+    scaled = fed.tf_computation(np.float32)(lambda x: x * factors + np.arange(3, dtype=np.float32))
+
+    @fed.federated_computation(STREAM, FLOATS)
+    def totals(stream: Any, x: Any) -> Any:
+        return fed.federated_sum(fed.federated_map(spread, stream)), fed.federated_sum(fed.federated_map(scaled, x))
+
+    agree(totals, STREAMS, [1.0, 2.0, 3.0])

@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, Phase, given, settings
 
 import federated as fed
-from tests.federated.contexts.agreement import agree
+from tests.federated.contexts.agreement import same_outcome
 from tests.federated.programs import Functions, Step, arguments, program, steps
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(600)]
@@ -30,7 +30,7 @@ FUNCTIONS = Functions(
     most=_function(np.float32, np.float32)(tf.maximum),
     add=_function(np.int32, np.int32)(lambda a, b: a + b),
     float_of=_function(np.int32)(lambda n: tf.cast(n, tf.float32)),
-    weight=_function(np.float32)(tf.abs),
+    weight=_function(np.float32)(lambda x: tf.abs(x) + 0.5),
     count=_function(np.int32, np.float32)(lambda total, x: total + tf.cast(tf.floor(x), tf.int32)),
     same=_function(np.int32)(lambda n: n),
 )
@@ -45,4 +45,10 @@ FUNCTIONS = Functions(
 )
 @given(steps, arguments())
 def test_a_plan_comes_to_what_the_program_means(given_steps: list[Step], values: tuple[Any, ...]) -> None:
-    agree(program(FUNCTIONS, given_steps), *values)
+    computation = program(FUNCTIONS, given_steps)
+
+    def planned() -> Any:
+        with fed.plan_context():
+            return computation(*values)
+
+    same_outcome(lambda: computation(*values), planned)

@@ -18,6 +18,12 @@ def gradient(weights: Weights, x: Array, y: Array) -> Weights:
     return [2 * x.T.astype(np.float64) @ error / len(x), 2 * error.mean(0)]
 
 
+def full_gradient(weights: Weights, batches: Batches) -> Weights:
+    """The gradient over all of a client's examples."""
+    x, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return gradient(weights, x, y)
+
+
 def train(weights: Weights, batches: Batches, learning_rate: float, mu: float = 0.0) -> tuple[Weights, int]:
     """The weights after one gradient step a batch, with FedProx's pull, and how many examples there were."""
     w, count = [value.copy() for value in weights], 0
@@ -100,5 +106,19 @@ def rmsprop(learning_rate: float, decay: float, epsilon: float) -> Callable[[dic
     def rule(slots: dict[str, Any], g: Array) -> Array:
         slots["v"] = decay * slots.get("v", 0) + (1 - decay) * g * g
         return np.asarray(learning_rate * g / (np.sqrt(slots["v"]) + epsilon))
+
+    return rule
+
+
+def reddi(
+    eta: float, beta_1: float, tau: float, second: Callable[[Any, Array], Array]
+) -> Callable[[dict[str, Any], Array], Array]:
+    """The server of "Adaptive Federated Optimization", Algorithm 2, of Δ = −g."""
+
+    def rule(slots: dict[str, Any], g: Array) -> Array:
+        delta = -g
+        slots["m"] = beta_1 * slots.get("m", 0) + (1 - beta_1) * delta
+        slots["v"] = second(slots.get("v", tau**2), delta * delta)
+        return np.asarray(-eta * slots["m"] / (np.sqrt(slots["v"]) + tau))
 
     return rule

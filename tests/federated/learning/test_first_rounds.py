@@ -1,7 +1,6 @@
 """Three rounds of every algorithm on a linear model with two clients, against the same by hand."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 import federated as fed
 from tests.federated.learning import oracle
+from tests.federated.learning.regression import CLIENTS, CONTEXTS, assert_rounds_are, first_weights, linear_model
 from wire.tensors import Array
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
@@ -17,32 +17,14 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
 ETA, ROUNDS = 0.05, 3
 # Hyper-parameters are float32: 1 - 0.999 is another number there.
 BETA_1, BETA_2 = float(np.float32(0.9)), float(np.float32(0.999))
+BETA_2_OF_PAPER = float(np.float32(0.99))
 build_sgdm = fed.learning.optimizers.build_sgdm
-
-
-def clients() -> list[list[tuple[Array, Array]]]:
-    """Two clients of 10 and 7 examples in batches of 4, the last ones short."""
-    random = np.random.default_rng(7)
-
-    def client(count: int) -> list[tuple[Array, Array]]:
-        x = random.normal(size=(count, 2)).astype(np.float32)
-        y = (x @ np.array([[1.0], [-2.0]]) + 0.5 + 0.1 * random.normal(size=(count, 1))).astype(np.float32)
-        return [(x[start : start + 4], y[start : start + 4]) for start in range(0, count, 4)]
-
-    return [client(10), client(7)]
-
-
-CLIENTS = clients()
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
     """y = x w + b."""
-    import keras
-
-    keras.utils.set_random_seed(3)
-    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    return fed.learning.models.functional_model_from_keras(network, keras.losses.MeanSquaredError())
+    return linear_model()
 
 
 @dataclass(frozen=True)
@@ -64,20 +46,45 @@ CASES = {
         lambda m: ALGORITHMS.build_unweighted_fed_avg(m, build_sgdm(ETA)), oracle.descent(1.0), is_weighted=False
     ),
     "FedProx": Case(lambda m: ALGORITHMS.build_weighted_fed_prox(m, 0.7, build_sgdm(ETA)), oracle.descent(1.0), mu=0.7),
+    "FedProx, every client as one": Case(
+        lambda m: ALGORITHMS.build_unweighted_fed_prox(m, 0.7, build_sgdm(ETA)),
+        oracle.descent(1.0),
+        mu=0.7,
+        is_weighted=False,
+    ),
     "FedSGD": Case(lambda m: ALGORITHMS.build_fed_sgd(m, build_sgdm(0.2)), oracle.descent(0.2), is_gradient=True),
     "FedAvgM": Case(
         lambda m: ALGORITHMS.build_weighted_fed_avg(m, build_sgdm(ETA), build_sgdm(0.9, momentum=0.9)),
         oracle.momentum(0.9, 0.9),
     ),
     "FedAdam": Case(
+        lambda m: ALGORITHMS.build_fed_adam(m, build_sgdm(ETA), 0.1, tau=0.01),
+        oracle.reddi(0.1, BETA_1, 0.01, lambda v, square: BETA_2_OF_PAPER * v + (1 - BETA_2_OF_PAPER) * square),
+    ),
+    "FedYogi": Case(
+        lambda m: ALGORITHMS.build_fed_yogi(m, build_sgdm(ETA), 0.1, tau=0.01),
+        oracle.reddi(0.1, BETA_1, 0.01, lambda v, square: v - (1 - BETA_2_OF_PAPER) * square * np.sign(v - square)),
+    ),
+    "FedAdagrad": Case(
+        lambda m: ALGORITHMS.build_fed_adagrad(m, build_sgdm(ETA), 0.1, tau=0.01),
+        oracle.reddi(0.1, 0.0, 0.01, lambda v, square: v + square),
+    ),
+    "FedAdagrad with momentum, every client as one": Case(
+        lambda m: ALGORITHMS.build_fed_adagrad(
+            m, build_sgdm(ETA), 0.1, beta_1=0.5, client_weighting=fed.learning.ClientWeighting.UNIFORM
+        ),
+        oracle.reddi(0.1, 0.5, 1e-3, lambda v, square: v + square),
+        is_weighted=False,
+    ),
+    "Adam at the server": Case(
         lambda m: ALGORITHMS.build_weighted_fed_avg(m, build_sgdm(ETA), OPTIMIZERS.build_adam(0.1, epsilon=1e-3)),
         oracle.adaptive(0.1, BETA_1, BETA_2, 1e-3),
     ),
-    "FedYogi": Case(
+    "Yogi at the server": Case(
         lambda m: ALGORITHMS.build_weighted_fed_avg(m, build_sgdm(ETA), OPTIMIZERS.build_yogi(0.1)),
         oracle.adaptive(0.1, BETA_1, BETA_2, 1e-3, yogi=True, start=1e-6),
     ),
-    "FedAdagrad": Case(
+    "Adagrad at the server": Case(
         lambda m: ALGORITHMS.build_weighted_fed_avg(m, build_sgdm(ETA), OPTIMIZERS.build_adagrad(0.1)),
         oracle.adagrad(0.1, 0.1, 1e-7),
     ),
@@ -86,26 +93,19 @@ CASES = {
         oracle.rmsprop(0.1, 0.9, 1e-7),
     ),
 }
-CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {"local": fed.local_context, "plan": fed.plan_context}
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("name", CASES)
 def test_rounds_are_what_the_paper_says(name: str, context: str, model: Any) -> None:
     case = CASES[name]
-    process = case.build(model)
-    with CONTEXTS[context]():
-        state = process.initialize()
-        for expected in by_hand(case, model):
-            state, metrics = process.next(state, CLIENTS)
-            for found, value in zip(process.get_model_weights(state).trainable, expected, strict=True):
-                np.testing.assert_allclose(found, value, atol=1e-6)
+    _, metrics = assert_rounds_are(case.build(model), context, by_hand(case, model))
     assert metrics["client_work"]["train"]["num_examples"] == 17
 
 
 def by_hand(case: Case, model: Any) -> Iterator[oracle.Weights]:
     """The weights after every round."""
-    weights = [np.asarray(value, np.float64) for value in model.initial_weights.trainable]
+    weights = first_weights(model)
     server = oracle.Server(case.server, [{} for _ in weights])
     for _ in range(ROUNDS):
         trained: list[tuple[oracle.Weights, float]] = []

@@ -1,15 +1,25 @@
 """Sound programs that no plan can be made of, and what is said to each."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 import federated as fed
 from tests.federated.wrong.catalogue import Catalogue, entry
 
 COMPILING: Catalogue = {}
+
+
+class _TensorFlow:
+    """TensorFlow, loaded when a program is made rather than when they are listed."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("tensorflow"), name)
+
+
+tf: Any = _TensorFlow()
 
 FLOATS = fed.FederatedType(np.float32, fed.CLIENTS)
 INTS = fed.FederatedType(np.int32, fed.CLIENTS)
@@ -160,6 +170,11 @@ def _() -> None:
     _of_each(lambda x: x + tf.random.normal([]))
 
 
+@wrong("A random number from a seed")
+def _() -> None:
+    _of_each(lambda x: x + tf.random.stateless_normal([], tf.cast([x, x], tf.int32)))
+
+
 @wrong("A variable in a local computation")
 def _() -> None:
     def counted(x: Any) -> Any:
@@ -211,6 +226,21 @@ def _() -> None:
     def pairs(left: Any, right: Any) -> Any:
         def each(both: Any) -> Any:
             return fed.sequence_sum(fed.sequence_map(lambda x: fed.sequence_reduce(both[1], x, add), both[0]))
+
+        return fed.federated_sum(fed.federated_map(each, (left, right)))
+
+    fed.compiled(pairs)
+
+
+@wrong("A reduction that uses each element of another sequence")
+def _() -> None:
+    @fed.federated_computation(STREAM, STREAM)
+    def pairs(left: Any, right: Any) -> Any:
+        def each(both: Any) -> Any:
+            def inner(x: Any) -> Any:
+                return fed.sequence_reduce(both[1], 0.0, lambda total, y: add(total, add(x, y)))
+
+            return fed.sequence_sum(fed.sequence_map(inner, both[0]))
 
         return fed.federated_sum(fed.federated_map(each, (left, right)))
 
