@@ -51,9 +51,7 @@ def count_batch(seen: tf.Tensor, batch: Model) -> tf.Tensor:
 @fed.federated_computation(MODEL_TYPE, np.float32, fed.SequenceType(BATCH_TYPE))
 def train_on_client(model: fed.Value, learning_rate: fed.Value, batches: fed.Value) -> fed.Value:
     """A client's model after all its batches, and its weight."""
-    trained = fed.sequence_reduce(
-        batches, model, lambda pair: train_on_batch(pair[0], pair[1], learning_rate)
-    )
+    trained = fed.sequence_reduce(batches, model, lambda pair: train_on_batch(pair[0], pair[1], learning_rate))
     return trained, fed.sequence_reduce(batches, np.float32(0), count_batch)
 
 

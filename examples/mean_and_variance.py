@@ -61,4 +61,5 @@ def mean_and_variance(readings: fed.Value, guess: fed.Value) -> fed.Value:
 
 
 if __name__ == "__main__":
-    print(mean_and_variance([[18.2, 19.5, 21.0], [22.4], [17.9, 25.3]], 20.0))
+    statistics = mean_and_variance([[18.2, 19.5, 21.0], [22.4], [17.9, 25.3]], 20.0)
+    print(f"mean {statistics['mean']:.4f}, variance {statistics['variance']:.4f}")

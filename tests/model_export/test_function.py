@@ -144,6 +144,21 @@ def test_a_function_may_draw_where_it_says_so() -> None:
     assert abs(drawn[0].mean() - 0.5) < 0.05
 
 
+@pytest.mark.parametrize(
+    ("body", "spec"),
+    [
+        (lambda n: 12 // n, TensorSpec("int32", (4,))),
+        (lambda n: tf.gather([1.0, 2.0], n), TensorSpec("int32", (4,))),
+        (lambda n: tf.gather([1.0], n), TensorSpec("int32", (4,))),
+        (lambda x: tf.math.log(x) + tf.sqrt(x), VECTOR),
+        (lambda n: tf.gather([1.0, 2.0], n - 7), TensorSpec("int32", ())),
+    ],
+)
+def test_a_function_that_random_numbers_mean_nothing_to_is_verified_with_others(body: Any, spec: TensorSpec) -> None:
+    name = "x" if spec.dtype == "float32" else "n"
+    export_function(lambda state, **given: {"y": body(given[name])}, inputs={name: spec})
+
+
 def _gives(value: Any) -> Function:
     return Function(lambda state, x: value(x), {"x": VECTOR})
 
@@ -182,5 +197,22 @@ def test_a_file_that_computes_something_else_is_refused() -> None:
     try:
         with pytest.raises(VerificationError, match="call: y differs"):
             export_function(lambda state, x: {"y": tf.sinh(x)}, inputs={"x": VECTOR})
+        # Where TensorFlow comes to no number for most that are drawn, it shows with those that are left.
+        with pytest.raises(VerificationError, match="call: y differs"):
+            export_function(lambda state, x: {"y": tf.sinh(tf.math.log(x))}, inputs={"x": VECTOR})
     finally:
         unregister_lowering("Sinh")
+
+
+@pytest.mark.parametrize(("length", "is_refused"), [(2000, False), (500, True)])
+def test_one_integer_in_a_thousand_may_differ_for_a_rounding_may_decide_it(length: int, is_refused: bool) -> None:
+    def signs(state: Mapping[str, Any], x: Any) -> Mapping[str, Any]:
+        codes = tf.cast(x > 0, tf.int32)
+        return {"codes": tf.concat([1 - codes[:1], codes[1:]], 0) if tf.executing_eagerly() else codes}
+
+    inputs = {"x": TensorSpec("float32", (length,))}
+    if not is_refused:
+        export_function(signs, inputs=inputs)
+        return
+    with pytest.raises(VerificationError, match="call: codes differs"):
+        export_function(signs, inputs=inputs)

@@ -1,0 +1,1 @@
+"""Aggregators, against what they compute by hand."""
