@@ -46,7 +46,7 @@ test: setup $(DEVICE_VENVS:%=%/.ready)
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
 fast: setup
-	@$(VENV)/bin/python -m pytest -m 'not tensorflow and not processes' $(ARGS)
+	@$(VENV)/bin/python -m pytest --numprocesses auto -m 'not tensorflow and not processes' $(ARGS)
 
 check: setup
 	@$(VENV)/bin/ruff format --check --quiet .

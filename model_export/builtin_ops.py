@@ -3,7 +3,7 @@
 Each rule is a trap that was met and measured: a custom or Flex op fails to load; REVERSE_V2 of several axes is silently
 wrong on tflite-runtime 2.14; a rank-0 input crashes LiteRT on ARM; a phone's runtime has no signatures without inputs;
 SUM above rank 6 fails in LiteRT, and broadcasts above rank 4 abort tflite-runtime 2.14; an op may be let to write over
-numbers that another is still to read.
+numbers that another is still to read; XNNPACK ends the process over an op of one variable with itself.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ from model_export.flatbuffer import shape
 _MAX_SUM_RANK = 6
 _MAX_BROADCAST_RANK = 4
 _ELEMENTWISE = frozenset({"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM"})
+_TWO_OPERANDS = _ELEMENTWISE | {"SQUARED_DIFFERENCE"}
 
 
 def check(tflite: bytes) -> None:
@@ -45,7 +46,13 @@ def count_ops(tflite: bytes) -> Counter[str]:
 
 
 def _op_problems(model: Any) -> Iterator[str]:
+    variables = set()  # tensors that are read variables
     for name, operator, graph in flatbuffer.ops(model):
+        given = [(id(graph), index) for index in flatbuffer.inputs(operator)]
+        if name == "READ_VARIABLE":
+            variables.add((id(graph), int(operator.outputs[0])))
+        if name in _TWO_OPERANDS and given[0] == given[1] and given[0] in variables:
+            yield f"{name} takes one variable twice, which ends the process under XNNPACK; write it with one operand"
         shapes = [shape(graph.tensors[index]) for index in flatbuffer.inputs(operator)]
         if name.startswith("CUSTOM:"):
             yield f"{name.removeprefix('CUSTOM:')} is not a builtin op"

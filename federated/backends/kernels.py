@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from federated.backends.structured import tensor_spec
+from federated.language.errors import CompilationError
 from federated.language.types import TensorType
 
 Emit = Callable[[Sequence[Any]], Sequence[Any]]
@@ -44,7 +45,17 @@ def trace(function: Emit, inputs: Sequence[TensorType]) -> Sequence[Any]:
 
 
 def type_of(tensor: Any) -> TensorType:
-    """The type of a tensor of TensorFlow's."""
+    """The type of a tensor of TensorFlow's.
+
+    Raises:
+        CompilationError: it stands for a data set, which is no tensor.
+    """
+    if tensor.dtype == tf.variant:
+        raise CompilationError(
+            "a data set that a local computation makes has no meaning on a device",
+            fix="a device's sequences are its own examples, a parameter of the clients; give a tensor, or what "
+            "Dataset.reduce comes to",
+        )
     shape = None if tensor.shape.rank is None else tensor.shape.as_list()
     return TensorType(np.str_ if tensor.dtype == tf.string else tensor.dtype.as_numpy_dtype, shape)
 
@@ -101,6 +112,10 @@ def _divide(flat: Sequence[Any]) -> list[Any]:
     return [value / tf.cast(total, value.dtype) for value in sums]
 
 
+def _widen(flat: Sequence[Any]) -> list[Any]:
+    return [tf.cast(flat[0], tf.int64)]
+
+
 def _items(flat: Sequence[Any]) -> list[Any]:
     return tf.unstack(flat[0]) if flat[0].shape[0] else []
 
@@ -116,5 +131,6 @@ ARITHMETIC = {
         ("mask", _mask),
         ("divide", _divide),
         ("items", _items),
+        ("widen", _widen),
     )
 }

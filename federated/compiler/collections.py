@@ -63,7 +63,7 @@ def on_device(
     Example:
         >>> bind = {"readings": fed.on_device("temperature", field="celsius")}
     """
-    if not NAME_PATTERN.fullmatch(collection):
+    if not isinstance(collection, str) or not NAME_PATTERN.fullmatch(collection):
         raise MisuseError(
             f"a collection's name is made of lower-case letters, digits and _, found {collection!r}",
             where=here(),
@@ -72,14 +72,20 @@ def on_device(
     if field is not None and fields is not None:
         raise MisuseError("on_device takes a field or fields, not both", where=here())
     for name, number in (("batch_size", batch_size), ("limit", limit), ("epochs", epochs)):
-        if number is not None and number < 1:
-            raise MisuseError(f"on_device's {name} is at least 1, found {number}", where=here())
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise MisuseError(f"on_device's {name} is an integer of at least 1, found {number!r}", where=here())
     try:
         chosen = None if order is None else Order(order)
     except ValueError:
         raise MisuseError(f"on_device's order is {_listed(Order)}, found {order!r}", where=here()) from None
-    named = dict(fields or {}) if field is None else {VALUE: field}
-    return OnDevice(collection, named, batch_size, chosen, limit, epochs, weight)
+    named = fields or {} if field is None else {VALUE: field}
+    if not isinstance(named, Mapping) or not all(isinstance(name, str) for pair in named.items() for name in pair):
+        raise MisuseError(
+            f"on_device's fields are names, found {fields if field is None else field!r}",
+            where=here(),
+            fix="write field='…', or fields={'…': '…'} with the collection's field for each tensor",
+        )
+    return OnDevice(collection, dict(named), batch_size, chosen, limit, epochs, weight)
 
 
 @dataclass(frozen=True)

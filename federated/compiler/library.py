@@ -80,5 +80,6 @@ class Library(Protocol):
         weigh(w, a…): w × a in a's dtype, zero where w is zero.
         mask(w, a…): a, zero where w is zero.
         items(a): the elements of a vector.
+        widen(a): an integer as int64.
         """
         ...

@@ -72,6 +72,8 @@ def _weighted_mean(inlining: Inlining, node: Intrinsic, arguments: Symbol, origi
     value, weight = arguments
     weigh = inlining.library.arithmetic("weigh")
     products = inlining.apply(weigh, [weight, *flat_symbol(value)], CLIENTS, origin)
+    if weight.type.dtype.kind in "iu":  # many weights may come to more than their own dtype holds
+        (weight,) = inlining.apply(inlining.library.arithmetic("widen"), [weight], CLIENTS, origin)
     return _divided(inlining, node, products, weight, origin)
 
 

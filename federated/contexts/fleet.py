@@ -83,9 +83,8 @@ class FleetContext:
         try:
             return one.result_of(self._held(computation.__name__, bundle.pack(one.with_state(value))))
         except OperatorError as error:
-            raise ExecutionError(
-                f"the orchestrator: {error}", fix="`fedelta serve` starts one, and says its address and its key"
-            ) from error
+            fix = "`fedelta serve` starts one, and says its address and its key"
+            raise ExecutionError(f"the orchestrator: {error}", fix=fix if error.status is None else None) from error
 
     def _collections(self, computation: Computation, parts: Sequence[Part]) -> Collections:
         clients = [part.path for part in parts if part.is_clients]
@@ -102,6 +101,13 @@ class FleetContext:
                 where=here(),
                 fix="bind those, by these names",
             )
+        for path, bound in self._bind.items():
+            if not isinstance(bound, OnDevice):
+                raise MisuseError(
+                    f"{path!r} is bound to a {type(bound).__name__}, {bound!r}",
+                    where=here(),
+                    fix=f"fed.fleet_context(…, bind={{{path!r}: fed.on_device('…')}})",
+                )
         return Collections(dict(self._bind))
 
     def _compile(
@@ -153,7 +159,7 @@ def _wait_for_round(client: OperatorClient, task: TaskView, timeout_seconds: flo
         lost = next((one for one in rounds if one.state in ("abandoned", "failed")), None)
         if lost is not None:
             raise ExecutionError(
-                f"the round of {where} was {lost.state}: {lost.reason}",
+                f"the round of {where} ended as {lost.state}: {lost.reason}",
                 fix="ask fewer devices, policy={'cohort': …, 'minimum_reports': …}, or mend what they say",
             )
         current = client.task(task.task_id)

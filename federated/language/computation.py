@@ -126,6 +126,14 @@ class Polymorphic(TypedObject):
         self._made: dict[tuple[Any, bool | None], Computation] = {}
         self.__name__ = getattr(function, "__name__", "computation")
 
+    @property
+    def type_signature(self) -> FunctionType:
+        """There is none before a call, which an `AttributeError` says: `hasattr` is False."""
+        raise AttributeError(
+            f"{self.__name__!r} has no declared types, and so no type of its own; "
+            "write them in the decorator, or ask the computation that calls it"
+        )
+
     def at(self, parameter: Type | None, is_spread: bool | None = None) -> Computation:
         """The computation at a parameter's type."""
         key = (parameter, is_spread)

@@ -341,7 +341,9 @@ class FederatedType(Type):
 
     def __init__(self, member: object, placement: Placement, all_equal: bool | None = None) -> None:
         if not isinstance(placement, Placement):
-            raise TypeSpecError(f"a placement is CLIENTS or SERVER, found {placement!r}")
+            raise TypeSpecError(
+                f"a placement is CLIENTS or SERVER, found {placement!r}", fix="write fed.CLIENTS or fed.SERVER"
+            )
         equal = placement.default_all_equal if all_equal is None else bool(all_equal)
         _set(self, member=_child("the member", member), placement=placement, all_equal=equal)
         _refuse_inside(self, FederatedType, FunctionType)

@@ -81,4 +81,5 @@ _ARITHMETIC = {
     "weigh": _weigh,
     "divide": _divide,
     "items": lambda flat: list(flat[0]),
+    "widen": lambda flat: [flat[0].astype(np.int64)],
 }

@@ -81,10 +81,14 @@ def test_a_sequence_of_batches_leaves_a_short_one_out() -> None:
     ("arguments", "message"),
     [
         ({"field": "a", "fields": {"b": "c"}}, "a field or fields"),
-        ({"batch_size": 0}, "batch_size is at least 1"),
-        ({"limit": 0}, "limit is at least 1"),
-        ({"epochs": -1}, "epochs is at least 1"),
+        ({"batch_size": 0}, "batch_size is an integer of at least 1"),
+        ({"limit": 0}, "limit is an integer of at least 1"),
+        ({"epochs": -1}, "epochs is an integer of at least 1"),
+        ({"limit": 1.5}, "limit is an integer of at least 1, found 1.5"),
+        ({"epochs": "2"}, "epochs is an integer of at least 1, found '2'"),
         ({"order": "random"}, "order is 'stored'"),
+        ({"field": 3}, "fields are names, found 3"),
+        ({"fields": "celsius"}, "fields are names, found 'celsius'"),
     ],
 )
 def test_what_on_device_refuses(arguments: dict[str, Any], message: str) -> None:

@@ -111,6 +111,14 @@ def test_without_types_every_type_of_arguments_gives_a_computation_of_its_own() 
     assert traced == ["int32", "float32", "str", "<int32,<a=bool>>", "float16[2,3]"]
 
 
+def test_a_polymorphic_function_has_no_type_of_its_own() -> None:
+    identity = fed.federated_computation(lambda x: x)
+
+    assert not hasattr(identity, "type_signature")
+    with pytest.raises(AttributeError, match="no declared types, and so no type of its own"):
+        _ = identity.type_signature
+
+
 def test_a_polymorphic_call_by_name_is_in_the_order_of_the_parameters() -> None:
     difference = fed.federated_computation(lambda x, y: subtract(x, y))
     assert difference(5, 3) == difference(x=5, y=3) == difference(y=3, x=5) == difference(5, y=3) == 2

@@ -215,6 +215,17 @@ def _() -> None:
     _of_stream(total)
 
 
+@wrong("A data set that a local computation makes")
+def _() -> None:
+    first_numbers = fed.tf_computation(np.int64)(lambda number: tf.data.Dataset.range(number + 1))
+    counts = fed.FederatedType(np.int64, fed.CLIENTS)
+    fed.compiled(
+        fed.federated_computation(counts)(
+            lambda count: fed.federated_sum(fed.sequence_sum(fed.federated_map(first_numbers, count)))
+        )
+    )
+
+
 @wrong("A reduction whose shape changes")
 def _() -> None:
     _of_stream(lambda data: tf.reduce_sum(data.reduce(tf.zeros([1]), lambda a, x: tf.concat([a, [x]], 0))))

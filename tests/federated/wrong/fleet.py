@@ -42,6 +42,12 @@ def _() -> None:
         shifted(by=1.0)
 
 
+@wrong("A collection without on_device")
+def _() -> None:
+    with _fleet(readings="temperature"):
+        shifted(by=1.0)
+
+
 @wrong("Values of clients given to a fleet")
 def _() -> None:
     with _fleet(readings=READINGS):

@@ -1,0 +1,1 @@
+"""Simulation: data, rounds, and a run that is taken up again."""
