@@ -19,7 +19,7 @@ from typing import Any
 
 _BLOCK = r"^```{language}\n(.*?)^```\n(?:```text\n(.*?)^```\n)?"
 _PROMISE = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
-_LINE = re.compile(r"^at <page \d+>\.py:", re.MULTILINE)
+_FILE = re.compile(r"<page \d+>\.py:")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _printed(code: str, module: dict[str, Any]) -> str:
             exec(compile(code, file, "exec"), module)  # noqa: S102 - the page is ours
         except Exception as error:
             print(f"{type(error).__name__}: {error}")
-    return _LINE.sub("at page.py:", out.getvalue())
+    return _FILE.sub("page.py:", out.getvalue())
 
 
 def _rewrite(page: Path) -> None:
