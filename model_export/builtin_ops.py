@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from model_export import flatbuffer, shared_memory
+from model_export import flatbuffer, shared_memory, variable_twice
 from model_export.errors import ProgramFileError
 from model_export.flatbuffer import shape
 
 _MAX_SUM_RANK = 6
 _MAX_BROADCAST_RANK = 4
 _ELEMENTWISE = frozenset({"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM"})
-_TWO_OPERANDS = _ELEMENTWISE | {"SQUARED_DIFFERENCE"}
 
 
 def check(tflite: bytes) -> None:
@@ -46,13 +45,9 @@ def count_ops(tflite: bytes) -> Counter[str]:
 
 
 def _op_problems(model: Any) -> Iterator[str]:
-    variables = set()  # tensors that are read variables
+    for name, _, _ in variable_twice.find(model):
+        yield f"{name} takes one variable twice, which ends the process under XNNPACK; `model_export` prevents that"
     for name, operator, graph in flatbuffer.ops(model):
-        given = [(id(graph), index) for index in flatbuffer.inputs(operator)]
-        if name == "READ_VARIABLE":
-            variables.add((id(graph), int(operator.outputs[0])))
-        if name in _TWO_OPERANDS and given[0] == given[1] and given[0] in variables:
-            yield f"{name} takes one variable twice, which ends the process under XNNPACK; write it with one operand"
         shapes = [shape(graph.tensors[index]) for index in flatbuffer.inputs(operator)]
         if name.startswith("CUSTOM:"):
             yield f"{name.removeprefix('CUSTOM:')} is not a builtin op"

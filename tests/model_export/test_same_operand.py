@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from model_export import Function, export_functions
-from model_export.errors import ProgramFileError
 from plans.program import FLAG, Program, unbind_all
 
 pytestmark = pytest.mark.tensorflow
@@ -35,8 +34,14 @@ def test_an_op_of_a_variable_with_itself_gives_what_tensorflow_gives(name: str) 
     np.testing.assert_allclose(unbind_all(exported.signatures["read"].outputs, found)["y"], expected, rtol=1e-6)
 
 
-def test_what_only_the_converter_makes_such_an_op_is_refused() -> None:
-    function = Function(lambda state: {"y": state["v"].read_value() - (-state["v"].read_value())})
+def test_what_only_the_converter_makes_of_one_variable_runs_as_well() -> None:
+    both = {
+        "negated": Function(lambda state: {"y": state["v"].read_value() - (-state["v"].read_value())}),
+        "finite": Function(lambda state: {"y": tf.cast(tf.math.is_finite(state["v"].read_value()), tf.float32)}),
+    }
     keeping = Function(lambda state: {"done": tf.ones([1]) * state["v"].assign_add(tf.zeros([5]))[:1]})
-    with pytest.raises(ProgramFileError, match="takes one variable twice"):
-        export_functions({"read": function, "keep": keeping}, state={"v": VALUES})
+    exported = export_functions({**both, "keep": keeping}, state={"v": VALUES})
+    program = Program(exported.tflite)
+    found = {name: program.call(name, **{FLAG: np.ones(1, np.float32)})["y"] for name in both}
+    np.testing.assert_array_equal(found["negated"], 2 * VALUES)
+    np.testing.assert_array_equal(found["finite"], np.ones(5))
