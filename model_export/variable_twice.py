@@ -1,7 +1,7 @@
 """Keeps an op from taking one variable as both of its operands, which ends the process under XNNPACK.
 
-`model_export.lowering.same_operand` writes x ∘ x with one operand, but the converter makes such ops of its own: of
-x − (−x), of a test for finite numbers. In the finished file, the second operand becomes a RESHAPE of the first.
+People write x · x, and the converter makes such ops of its own: of x − (−x), of a test for finite numbers. So it is in
+the finished file that the second operand becomes a RESHAPE of the first.
 """
 
 from collections.abc import Iterator

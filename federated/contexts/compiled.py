@@ -14,6 +14,7 @@ import numpy as np
 
 from federated.compiler.collections import Collections
 from federated.compiler.flat import sizes
+from federated.compiler.inlining import flat, unflat
 from federated.compiler.parameters import parts_of, result_tensors, state_tensors
 from federated.compiler.planning import WORK
 from federated.contexts.cohort_examples import examples_of
@@ -104,7 +105,7 @@ class CompiledComputation:
     def state_of(self, value: Any) -> dict[str, Array]:
         """The plan's state: the server's parts of the argument's runtime value."""
         parts = parts_of(self.type_signature.parameter, self._root)
-        arrays = [array for part in parts if not part.is_clients for array in _flat(part.type, at(value, part.index))]
+        arrays = [array for part in parts if not part.is_clients for array in flat(part.type, at(value, part.index))]
         names = state_tensors(self.type_signature.parameter, self._root)
         return {
             name: np.asarray(array, leaf.dtype).reshape(sizes(leaf))
@@ -115,7 +116,7 @@ class CompiledComputation:
         """The Python value of a result's tensors."""
         result = self.type_signature.result
         leaves = iter([tensors[name] for name, _, _ in result_tensors(result)])
-        return presented(result, _unflat(result, leaves))
+        return presented(result, unflat(result, leaves))
 
     def with_state(self, value: Any) -> Plan:
         """The plan with other arguments of the server."""
@@ -150,17 +151,3 @@ def zero_of(type_: Type) -> Any:
 
 def _only_clients(parts: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Clients]]:
     return [(part, value) for part, value in parts if isinstance(value, Clients)]
-
-
-def _flat(type_: Type, value: Any) -> list[Any]:
-    if isinstance(type_, StructType):
-        return [leaf for element, inner in zip(type_, value, strict=True) for leaf in _flat(element, inner)]
-    return [value]
-
-
-def _unflat(type_: Type, leaves: Any) -> Any:
-    if isinstance(type_, FederatedType):
-        return _unflat(type_.member, leaves)
-    if isinstance(type_, StructType):
-        return tuple(_unflat(element, leaves) for element in type_)
-    return next(leaves)

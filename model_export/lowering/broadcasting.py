@@ -15,14 +15,10 @@ import tensorflow as tf
 from model_export.lowering.axes import MOST_AXES, tile_axis
 from model_export.lowering.folding import known_sizes
 from model_export.lowering.graphs import copy_op
-from model_export.lowering.same_operand import of_one_tensor
 from model_export.lowering.scope import Scope
 
 
 def _elementwise(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
-    one = of_one_tensor(op.type, inputs)
-    if one is not None:
-        return one
     shapes = [value.shape.as_list() for value in inputs]
     rank = max(map(len, shapes))
     if rank <= MOST_AXES or all(shape == shapes[0] for shape in shapes):

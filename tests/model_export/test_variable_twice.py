@@ -1,4 +1,4 @@
-"""An op whose operands are one variable ends the process under XNNPACK; exported, it runs or is refused."""
+"""An op whose operands are one variable ends the process under XNNPACK; exported, it runs."""
 
 from collections.abc import Callable
 from typing import Any
