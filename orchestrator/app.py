@@ -71,7 +71,7 @@ def _upgrade(path: Path, engine: Engine) -> bool:
     try:
         migrate.upgrade(engine)
         with engine.connect() as connection:
-            return not queries.any_api_key(connection)
+            return not queries.operators.any_api_key(connection)
     except CommandError as error:
         raise DataFolderError(f"{path} is not of this version: {error}; update fedelta") from None
     except DatabaseError as error:

@@ -78,7 +78,7 @@ class Worker:
             reason = f"the broadcast of the next round could not be prepared: {error}"
             log.exception("task %s failed", task.name)
             await self._write(
-                lambda tx: queries.end_task(tx, task.task_id, TaskState.FAILED, self._context.clock(), reason)
+                lambda tx: queries.tasks.end(tx, task.task_id, TaskState.FAILED, self._context.clock(), reason)
             )
             return
         await self._write(
@@ -132,12 +132,14 @@ def _passes(error: Exception) -> bool:
 def _to_aggregate(
     tx: Connection, round_id: str
 ) -> tuple[RoundRecord | None, tuple[AssignmentRecord, ...], CheckpointRecord]:
-    round_ = queries.round_(tx, round_id)
+    round_ = queries.rounds.by_id(tx, round_id)
     assert round_ is not None  # noqa: S101 - rounds are never deleted
     source = round_.task.reads or round_.task.task_id
-    (checkpoint,) = (kept for kept in queries.checkpoints(tx, source) if kept.round_number == round_.reads_round)
-    return round_, queries.reported_assignments(tx, round_id), checkpoint
+    (checkpoint,) = (
+        kept for kept in queries.checkpoints.of_task(tx, source) if kept.round_number == round_.reads_round
+    )
+    return round_, queries.assignments.reported_in(tx, round_id), checkpoint
 
 
 def _assignments_of_open_rounds(tx: Connection) -> set[str]:
-    return {name for round_ in queries.open_rounds(tx) for name in queries.assignment_ids(tx, round_.round_id)}
+    return {name for round_ in queries.rounds.open_ones(tx) for name in queries.assignments.ids_in(tx, round_.round_id)}

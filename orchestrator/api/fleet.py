@@ -38,7 +38,7 @@ async def mint_token(request: Request, context: ContextOf) -> Response:
 @router.get(routes.POPULATIONS, **described(gives=PopulationPage))
 async def list_populations(context: ContextOf) -> Response:
     """Every population."""
-    return reply(PopulationPage(await context.database.read(queries.populations)))
+    return reply(PopulationPage(await context.database.read(queries.populations.all_by_name)))
 
 
 @router.post(routes.POPULATIONS, **described(takes=PopulationRequest, gives=PopulationView, status=201))
@@ -56,7 +56,7 @@ async def add_population(request: Request, context: ContextOf) -> Response:
 @router.get(routes.DEVICES, **described(gives=DevicePage))
 async def list_devices(context: ContextOf) -> Response:
     """The newest devices, as they last said of themselves."""
-    devices = await context.database.read(lambda tx: queries.devices(tx, _NEWEST))
+    devices = await context.database.read(lambda tx: queries.devices.newest(tx, _NEWEST))
     return reply(DevicePage(tuple(_view(device) for device in devices)))
 
 

@@ -19,5 +19,5 @@ async def alive() -> Response:
 @router.get(routes.READY, response_class=Response)
 async def ready(context: ContextOf) -> Response:
     """The process answers and reaches its database."""
-    await context.database.read(queries.any_api_key)
+    await context.database.read(queries.operators.any_api_key)
     return reply({"status": "ready"})

@@ -67,7 +67,7 @@ async def push(request: Request, context: ContextOf) -> Response:
 async def list_tasks(context: ContextOf) -> Response:
     """The newest tasks."""
     views = await context.database.read(
-        lambda tx: tuple(tasks.task_view(tx, task) for task in queries.tasks(tx, _NEWEST))
+        lambda tx: tuple(tasks.task_view(tx, task) for task in queries.tasks.newest(tx, _NEWEST))
     )
     return reply(TaskPage(views))
 
@@ -95,7 +95,9 @@ async def list_rounds(task_id: str, context: ContextOf) -> Response:
 @router.get(routes.task_checkpoints("{task_id}"), **described(gives=CheckpointPage))
 async def list_checkpoints(task_id: str, context: ContextOf) -> Response:
     """A task's checkpoints, in the order of their rounds; each can be fetched as a resource."""
-    kept = await context.database.read(lambda tx: queries.checkpoints(tx, tasks.existing_task(tx, task_id).task_id))
+    kept = await context.database.read(
+        lambda tx: queries.checkpoints.of_task(tx, tasks.existing_task(tx, task_id).task_id)
+    )
     views = (CheckpointView(c.round_number, c.resource.sha256, c.resource.size_bytes, c.created_at) for c in kept)
     return reply(CheckpointPage(tuple(views)))
 

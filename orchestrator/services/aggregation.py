@@ -114,11 +114,11 @@ class Aggregator:
 
 def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart, now: float) -> None:
     """Open a task's next round, unless somebody else has, or the task has ended meanwhile."""
-    task = queries.task(tx, task_id)
-    if task is None or task.state is not TaskState.RUNNING or queries.open_rounds_of(tx, task_id):
+    task = queries.tasks.by_id(tx, task_id)
+    if task is None or task.state is not TaskState.RUNNING or queries.rounds.open_of_task(tx, task_id):
         return
-    round_number = queries.last_round_number(tx, task_id) + 1
-    queries.add_round(
+    round_number = queries.rounds.last_number(tx, task_id) + 1
+    queries.rounds.add(
         tx,
         str(uuid.uuid4()),
         task_id,
@@ -136,12 +136,12 @@ def complete_round(tx: Connection, round_: RoundRecord, result: RoundResult, now
         tx, round_, RoundState.COMPLETED, now, metrics=result.metrics, result=result.result
     )
     if completed and result.state is not None:
-        queries.add_checkpoint(tx, round_.task.task_id, round_.round_number, result.state, now)
+        queries.checkpoints.add(tx, round_.task.task_id, round_.round_number, result.state, now)
 
 
 def fail_round(tx: Connection, round_: RoundRecord, reason: str, now: float) -> None:
     """Fail a round by our own error; the task too, when that happened several times running."""
     round_clock.end_round(tx, round_, RoundState.FAILED, now, reason)
-    last = queries.last_states(tx, round_.task.task_id, FAILED_ROUNDS_IN_A_ROW)
+    last = queries.rounds.last_states(tx, round_.task.task_id, FAILED_ROUNDS_IN_A_ROW)
     if len(last) == FAILED_ROUNDS_IN_A_ROW and set(last) == {RoundState.FAILED}:
-        queries.end_task(tx, round_.task.task_id, TaskState.FAILED, now, reason)
+        queries.tasks.end(tx, round_.task.task_id, TaskState.FAILED, now, reason)

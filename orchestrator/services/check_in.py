@@ -26,12 +26,12 @@ def check_in(
 
     A device that still owes a report gets the same assignment again: it may have lost it with its power.
     """
-    queries.saw_device(tx, device.device_id, message, now)
-    owed = queries.open_assignment_of(tx, device.device_id)
+    queries.devices.saw(tx, device.device_id, message, now)
+    owed = queries.assignments.open_of_device(tx, device.device_id)
     if owed is not None:
         return CheckInReply(assignment=_message(owed, now))
-    for round_ in queries.rounds_selecting(tx, device.population):
-        if _may_select(tx, device, message, round_) and queries.claim_place(
+    for round_ in queries.rounds.selecting(tx, device.population):
+        if _may_select(tx, device, message, round_) and queries.rounds.claim_place(
             tx, round_.round_id, round_.task.policy.cohort, now
         ):
             return CheckInReply(assignment=_assign(tx, device, round_, randomness, now))
@@ -43,16 +43,16 @@ def _may_select(tx: Connection, device: DeviceRecord, message: CheckIn, round_: 
     task = round_.task
     return selection.ineligible_because(
         message, task.policy, task.manifest, task.work
-    ) is None and not queries.took_part(tx, round_.round_id, device.device_id)
+    ) is None and not queries.assignments.took_part(tx, round_.round_id, device.device_id)
 
 
 def _assign(
     tx: Connection, device: DeviceRecord, round_: RoundRecord, randomness: random.Random, now: float
 ) -> Assignment:
     assignment_id = str(uuid.uuid4())
-    queries.add_assignment(tx, assignment_id, round_.round_id, device.device_id, randomness.getrandbits(31), now)
+    queries.assignments.add(tx, assignment_id, round_.round_id, device.device_id, randomness.getrandbits(31), now)
     round_clock.advance(tx, round_.round_id, now)
-    assigned = queries.assignment(tx, assignment_id)
+    assigned = queries.assignments.by_id(tx, assignment_id)
     assert assigned is not None  # noqa: S101 - it was added a moment ago in this transaction
     return _message(assigned, now)
 

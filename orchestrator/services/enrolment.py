@@ -21,18 +21,18 @@ def add_population(tx: Connection, name: str, now: float) -> None:
     Raises:
         ConflictError: there is one of this name.
     """
-    if queries.population_exists(tx, name):
+    if queries.populations.exists(tx, name):
         raise ConflictError(f"there is a population {name!r} already")
-    queries.add_population(tx, name, now)
+    queries.populations.add(tx, name, now)
 
 
 def mint_token(tx: Connection, request: EnrolmentTokenRequest, now: float) -> EnrolmentToken:
     """Make a token with which devices may join a population."""
-    if not queries.population_exists(tx, request.population):
+    if not queries.populations.exists(tx, request.population):
         raise NotFoundError(f"there is no population {request.population!r}; make it first")
     token = new_secret(TOKEN_PREFIX)
     expires_at = now + request.expires_in_seconds
-    queries.add_enrolment_token(tx, secret_sha256(token), request.population, request.uses, now, expires_at)
+    queries.populations.add_enrolment_token(tx, secret_sha256(token), request.population, request.uses, now, expires_at)
     return EnrolmentToken(token, request.population, request.uses, expires_at)
 
 
@@ -56,9 +56,9 @@ def enrol(tx: Connection, request: Enrolment, public_key: bytes, plan_key: Publi
         UnauthenticatedError: the token is unknown, used up or expired.
     """
     token_sha256 = secret_sha256(request.token)
-    device = queries.device_enrolled_with(tx, token_sha256, public_key)
+    device = queries.devices.enrolled_with(tx, token_sha256, public_key)
     if device is None:
-        population = queries.use_enrolment_token(tx, token_sha256, now)
+        population = queries.populations.use_enrolment_token(tx, token_sha256, now)
         if population is None:
             raise UnauthenticatedError(
                 "the enrolment token is unknown, used up or expired; ask the operator for another"
@@ -72,5 +72,5 @@ def enrol(tx: Connection, request: Enrolment, public_key: bytes, plan_key: Publi
             last_seen_at=None,
             check_in=None,
         )
-        queries.add_device(tx, device, token_sha256)
+        queries.devices.add(tx, device, token_sha256)
     return Enrolled(device.device_id, device.population, (plan_key,))

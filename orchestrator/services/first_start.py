@@ -24,10 +24,10 @@ class FirstSecrets:
 
 def make_first_secrets(tx: Connection, now: float) -> FirstSecrets | None:
     """An operator key, the `default` population and a token to join it; None where this is not the first start."""
-    if queries.any_api_key(tx):
+    if queries.operators.any_api_key(tx):
         return None
     api_key = new_secret(API_KEY_PREFIX)
-    queries.add_api_key(tx, secret_sha256(api_key), "first", now)
-    queries.add_population(tx, DEFAULT_POPULATION, now)
+    queries.operators.add_api_key(tx, secret_sha256(api_key), "first", now)
+    queries.populations.add(tx, DEFAULT_POPULATION, now)
     token = enrolment.mint_token(tx, EnrolmentTokenRequest(DEFAULT_POPULATION), now)
     return FirstSecrets(api_key, token.token, DEFAULT_POPULATION)

@@ -65,7 +65,7 @@ async def report(context: Context, device: DeviceRecord, assignment_id: str, mes
 
 
 def _own_assignment(tx: Connection, device: DeviceRecord, assignment_id: str) -> AssignmentRecord:
-    assignment = queries.assignment(tx, assignment_id)
+    assignment = queries.assignments.by_id(tx, assignment_id)
     if assignment is None or assignment.device_id != device.device_id:
         raise NotFoundError(f"this device has no assignment {assignment_id!r}")
     return assignment
@@ -100,7 +100,7 @@ def _settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: 
         return earlier
     _check_open(assignment)
     state = assignments.STATE_AFTER[message.outcome]
-    queries.end_assignment(
+    queries.assignments.end(
         tx,
         assignment.assignment_id,
         state,
@@ -109,7 +109,7 @@ def _settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: 
         metrics=message.metrics,
         reason="".join(character if character.isprintable() else " " for character in message.reason),
     )
-    queries.count_ending(tx, assignment.round.round_id, state)
+    queries.rounds.count_ending(tx, assignment.round.round_id, state)
     round_clock.advance(tx, assignment.round.round_id, now)
     return ReportReceipt(assignment.assignment_id, message.outcome, _digest(message))
 

@@ -45,7 +45,7 @@ def _completed(tx: Connection, task_id: str, round_number: int | None) -> tuple[
 
 
 def _last(tx: Connection, task: TaskRecord) -> RoundRecord:
-    round_ = queries.last_completed_round(tx, task.task_id)
+    round_ = queries.rounds.last_completed(tx, task.task_id)
     if round_ is None:
         raise ConflictError(
             f"no round of {task.name!r} has been completed yet; the task is {task.state.value} {task.failure}".rstrip()
@@ -54,7 +54,7 @@ def _last(tx: Connection, task: TaskRecord) -> RoundRecord:
 
 
 def _numbered(tx: Connection, task: TaskRecord, round_number: int) -> RoundRecord:
-    round_ = queries.numbered_round(tx, task.task_id, round_number)
+    round_ = queries.rounds.numbered(tx, task.task_id, round_number)
     if round_ is None:
         raise NotFoundError(f"the task {task.name!r} has no round {round_number}")
     if round_.state is not RoundState.COMPLETED:

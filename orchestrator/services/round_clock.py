@@ -27,16 +27,16 @@ class Due:
 
 def tick(tx: Connection, now: float) -> Due:
     """Take every transition that is due, end tasks that are complete, and say what else waits."""
-    for round_ in queries.open_rounds(tx):
+    for round_ in queries.rounds.open_ones(tx):
         advance(tx, round_.round_id, now)
-    aggregating = [round_.round_id for round_ in queries.open_rounds(tx) if round_.state is RoundState.AGGREGATION]
-    waiting = queries.running_tasks_without_open_round(tx)
+    aggregating = [round_.round_id for round_ in queries.rounds.open_ones(tx) if round_.state is RoundState.AGGREGATION]
+    waiting = queries.tasks.running_without_open_round(tx)
     return Due(tuple(aggregating), tuple(task for task in waiting if _wants_round(tx, task, now)))
 
 
 def advance(tx: Connection, round_id: str, now: float) -> None:
     """Take the transitions of one round that are due at this moment, one after the other."""
-    while (round_ := queries.round_(tx, round_id)) is not None:
+    while (round_ := queries.rounds.by_id(tx, round_id)) is not None:
         transition = rounds.due_transition(round_.progress, round_.task.policy, now)
         if transition is None:
             return
@@ -49,19 +49,19 @@ def base_checkpoint(tx: Connection, task: TaskRecord) -> CheckpointRecord | None
     A task that reads another goes through that one's checkpoints in their order, each once.
     """
     if task.reads is None:
-        return queries.latest_checkpoint(tx, task.task_id)
-    return queries.first_checkpoint_after(tx, task.reads, queries.last_round_read(tx, task.task_id))
+        return queries.checkpoints.latest(tx, task.task_id)
+    return queries.checkpoints.first_after(tx, task.reads, queries.rounds.last_read(tx, task.task_id))
 
 
 def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, now: float) -> None:
     match transition.state:
         case RoundState.REPORTING:
-            queries.move_round(tx, round_.round_id, round_.state, transition.state, reporting_since=now)
+            queries.rounds.move(tx, round_.round_id, round_.state, transition.state, reporting_since=now)
         case RoundState.AGGREGATION:
-            queries.move_round(tx, round_.round_id, round_.state, transition.state)
-            queries.expire_assignments(tx, round_.round_id, now)
+            queries.rounds.move(tx, round_.round_id, round_.state, transition.state)
+            queries.assignments.expire(tx, round_.round_id, now)
         case _:
-            given = queries.reasons_given(tx, round_.round_id, _REASONS_SHOWN)
+            given = queries.assignments.reasons_given(tx, round_.round_id, _REASONS_SHOWN)
             end_round(tx, round_, transition.state, now, "; ".join([transition.reason, *given]))
     log.info("round %d of %s: %s %s", round_.round_number, round_.task.name, transition.state, transition.reason)
 
@@ -76,7 +76,7 @@ def end_round(
     result: Resource | None = None,
 ) -> bool:
     """End a round; False where it was not in that state any more."""
-    ended = queries.move_round(
+    ended = queries.rounds.move(
         tx,
         round_.round_id,
         round_.state,
@@ -88,21 +88,21 @@ def end_round(
         result_size_bytes=None if result is None else result.size_bytes,
     )
     if ended:
-        queries.expire_assignments(tx, round_.round_id, now)
+        queries.assignments.expire(tx, round_.round_id, now)
     return ended
 
 
 def _wants_round(tx: Connection, task: TaskRecord, now: float) -> bool:
-    if queries.completed_rounds(tx, task.task_id) >= task.policy.rounds:
-        queries.end_task(tx, task.task_id, TaskState.COMPLETED, now)
+    if queries.rounds.count_completed(tx, task.task_id) >= task.policy.rounds:
+        queries.tasks.end(tx, task.task_id, TaskState.COMPLETED, now)
         return False
     if base_checkpoint(tx, task) is not None:
         return True
     if task.reads is not None and _has_ended(tx, task.reads):
-        queries.end_task(tx, task.task_id, TaskState.COMPLETED, now)
+        queries.tasks.end(tx, task.task_id, TaskState.COMPLETED, now)
     return False
 
 
 def _has_ended(tx: Connection, task_id: str) -> bool:
-    task = queries.task(tx, task_id)
+    task = queries.tasks.by_id(tx, task_id)
     return task is None or task.state is not TaskState.RUNNING

@@ -17,7 +17,7 @@ def challenge(tx: Connection, device_id: str, lifetime_seconds: float, now: floa
     """Random text for a device to sign."""
     _known_device(tx, device_id)
     text = new_secret("")
-    queries.add_challenge(tx, secret_sha256(text), device_id, now, now + lifetime_seconds)
+    queries.sessions.add_challenge(tx, secret_sha256(text), device_id, now, now + lifetime_seconds)
     return Challenge(text, lifetime_seconds)
 
 
@@ -30,12 +30,12 @@ def open_session(
         UnauthenticatedError: the challenge is not good any more, or the signature is not the device's.
     """
     device = _known_device(tx, device_id)
-    if not queries.take_challenge(tx, secret_sha256(request.challenge), device_id, now):
+    if not queries.sessions.take_challenge(tx, secret_sha256(request.challenge), device_id, now):
         raise UnauthenticatedError("the challenge is unknown, used or too old; ask for another")
     if not is_signed(device.public_key, statements.session(device_id, request.challenge), request.signature):
         raise UnauthenticatedError("the challenge's signature is not by this device's key")
     token = new_secret(SESSION_PREFIX)
-    queries.add_session(tx, secret_sha256(token), device_id, now, now + lifetime_seconds)
+    queries.sessions.add(tx, secret_sha256(token), device_id, now, now + lifetime_seconds)
     return Session(token, lifetime_seconds)
 
 
@@ -45,7 +45,7 @@ def device_of(tx: Connection, token: str, now: float) -> DeviceRecord:
     Raises:
         UnauthenticatedError: the token is not good.
     """
-    device = queries.device_of_session(tx, secret_sha256(token), now)
+    device = queries.sessions.device_of(tx, secret_sha256(token), now)
     if device is None:
         raise UnauthenticatedError("the session token is unknown or expired; sign a new challenge")
     return device
@@ -57,12 +57,12 @@ def check_operator(tx: Connection, api_key: str) -> None:
     Raises:
         UnauthenticatedError: the key is unknown.
     """
-    if not queries.api_key_exists(tx, secret_sha256(api_key)):
+    if not queries.operators.api_key_exists(tx, secret_sha256(api_key)):
         raise UnauthenticatedError("the API key is unknown")
 
 
 def _known_device(tx: Connection, device_id: str) -> DeviceRecord:
-    device = queries.device(tx, device_id)
+    device = queries.devices.by_id(tx, device_id)
     if device is None:
         raise NotFoundError(f"there is no device {device_id!r}; enrol first", ErrorCode.UNKNOWN_DEVICE)
     return device

@@ -67,7 +67,7 @@ def push(tx: Connection, request: TaskRequest, plan: StoredPlan | None, signer: 
         InvalidRequestError: the request contradicts itself or its plan.
         NotFoundError: the population, or the task to read, is not there.
     """
-    if not queries.population_exists(tx, request.population):
+    if not queries.populations.exists(tx, request.population):
         raise NotFoundError(f"there is no population {request.population!r}; make it first")
     resource, plan_manifest = _chosen_plan(tx, request, plan)
     work_name = request.work or _default_work(request, plan_manifest)
@@ -98,10 +98,10 @@ def push(tx: Connection, request: TaskRequest, plan: StoredPlan | None, signer: 
         ended_at=None,
         failure="",
     )
-    queries.add_plan(tx, resource, plan_manifest, now)
-    queries.add_task(tx, task)
+    queries.tasks.add_plan(tx, resource, plan_manifest, now)
+    queries.tasks.add(tx, task)
     if plan is not None and request.reads is None:
-        queries.add_checkpoint(tx, task_id, 0, plan.initial, now)
+        queries.checkpoints.add(tx, task_id, 0, plan.initial, now)
     return task
 
 
@@ -114,9 +114,9 @@ def cancel(tx: Connection, task_id: str, now: float) -> TaskRecord:
     task = existing_task(tx, task_id)
     if task.state is TaskState.CANCELLED:
         return task
-    if not queries.end_task(tx, task_id, TaskState.CANCELLED, now):
+    if not queries.tasks.end(tx, task_id, TaskState.CANCELLED, now):
         raise ConflictError(f"the task {task.name!r} is {task.state.value}; only a running task can be cancelled")
-    for round_ in queries.open_rounds_of(tx, task_id):
+    for round_ in queries.rounds.open_of_task(tx, task_id):
         round_clock.end_round(tx, round_, RoundState.CANCELLED, now, "the task was cancelled")
     return existing_task(tx, task_id)
 
@@ -127,7 +127,7 @@ def existing_task(tx: Connection, task_id: str) -> TaskRecord:
     Raises:
         NotFoundError: there is none.
     """
-    task = queries.task(tx, task_id)
+    task = queries.tasks.by_id(tx, task_id)
     if task is None:
         raise NotFoundError(f"there is no task {task_id!r}")
     return task
@@ -144,7 +144,7 @@ def task_view(tx: Connection, task: TaskRecord) -> TaskView:
         plan_sha256=task.plan_sha256,
         policy=task.policy,
         created_at=task.created_at,
-        rounds_completed=queries.completed_rounds(tx, task.task_id),
+        rounds_completed=queries.rounds.count_completed(tx, task.task_id),
         reads=task.reads,
         ended_at=task.ended_at,
         failure=task.failure,
@@ -165,7 +165,7 @@ def round_views(tx: Connection, task_id: str) -> tuple[RoundView, ...]:
             metrics=round_.metrics,
             reason=round_.reason,
         )
-        for round_ in queries.rounds(tx, existing_task(tx, task_id).task_id)
+        for round_ in queries.rounds.of_task(tx, existing_task(tx, task_id).task_id)
     )
 
 

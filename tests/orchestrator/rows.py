@@ -39,31 +39,31 @@ def task_of(policy: RoundPolicy, task_id: str = "task") -> TaskRecord:
 
 def add_task(tx: Connection, policy: RoundPolicy, task_id: str = "task") -> None:
     """A task with its first checkpoint, and the population `default`."""
-    if not queries.population_exists(tx, "default"):
-        queries.add_population(tx, "default", 0.0)
-    queries.add_plan(tx, BLOB, PLAN.manifest, 0.0)
-    queries.add_task(tx, task_of(policy, task_id))
-    queries.add_checkpoint(tx, task_id, 0, BLOB, 0.0)
+    if not queries.populations.exists(tx, "default"):
+        queries.populations.add(tx, "default", 0.0)
+    queries.tasks.add_plan(tx, BLOB, PLAN.manifest, 0.0)
+    queries.tasks.add(tx, task_of(policy, task_id))
+    queries.checkpoints.add(tx, task_id, 0, BLOB, 0.0)
 
 
 def add_round(tx: Connection, policy: RoundPolicy) -> RoundRecord:
     """A task and its first round, which selects."""
     add_task(tx, policy)
-    queries.add_round(tx, "round", "task", 1, reads_round=0, broadcast=BLOB, temp=None, now=0.0)
+    queries.rounds.add(tx, "round", "task", 1, reads_round=0, broadcast=BLOB, temp=None, now=0.0)
     return round_of(tx)
 
 
 def round_of(tx: Connection) -> RoundRecord:
     """The round as it stands."""
-    found = queries.round_(tx, "round")
+    found = queries.rounds.by_id(tx, "round")
     assert found is not None
     return found
 
 
 def add_devices(tx: Connection, count: int) -> list[DeviceRecord]:
     """Some devices of the population `default`."""
-    queries.add_enrolment_token(tx, "token", "default", count, 0.0, 1.0)
+    queries.populations.add_enrolment_token(tx, "token", "default", count, 0.0, 1.0)
     devices = [DeviceRecord(f"d{i}", "default", "ed25519", bytes([i]), 0.0, None, None) for i in range(count)]
     for device in devices:
-        queries.add_device(tx, device, "token")
+        queries.devices.add(tx, device, "token")
     return devices

@@ -24,14 +24,14 @@ def add(name: str) -> Callable[[Connection], str]:
     """A use case that makes a population."""
 
     def use_case(tx: Connection) -> str:
-        queries.add_population(tx, name, 0.0)
+        queries.populations.add(tx, name, 0.0)
         return name
 
     return use_case
 
 
 def names(database: Database) -> list[str]:
-    return [population.name for population in database.read_now(queries.populations)]
+    return [population.name for population in database.read_now(queries.populations.all_by_name)]
 
 
 class RefusedError(Exception):
@@ -39,7 +39,7 @@ class RefusedError(Exception):
 
 
 def add_and_refuse(tx: Connection) -> None:
-    queries.add_population(tx, "refused", 0.0)
+    queries.populations.add(tx, "refused", 0.0)
     raise RefusedError
 
 
@@ -79,7 +79,7 @@ def test_an_answer_comes_only_after_the_commit(database: Database, engine: Engin
 
     def look(_: "Future[str]") -> None:
         with engine.connect() as connection:
-            seen.append(queries.population_exists(connection, "one"))
+            seen.append(queries.populations.exists(connection, "one"))
 
     gate = Gate(database)
     answer = database.submit(add("one"))
@@ -100,7 +100,7 @@ def test_what_waits_is_committed_together(database: Database, engine: Engine) ->
     def hold(tx: Connection) -> int:
         inside.set()
         assert leave.wait(10)
-        return len(queries.populations(tx))
+        return len(queries.populations.all_by_name(tx))
 
     for name in ("one", "two"):
         database.submit(add(name))
@@ -130,7 +130,7 @@ def test_a_use_case_runs_alone(database: Database) -> None:
     """Reading and then writing in one use case needs no lock: nobody comes between."""
 
     def add_next(tx: Connection) -> None:
-        queries.add_population(tx, str(len(queries.populations(tx))), 0.0)
+        queries.populations.add(tx, str(len(queries.populations.all_by_name(tx))), 0.0)
 
     for answer in [database.submit(add_next) for _ in range(200)]:
         answer.result(10)
@@ -143,7 +143,7 @@ def test_closing_finishes_what_was_asked(engine: Engine) -> None:
     database.close()
     assert all(answer.done() for answer in answers)
     with engine.connect() as connection:
-        assert len(queries.populations(connection)) == 300
+        assert len(queries.populations.all_by_name(connection)) == 300
 
 
 def test_a_caller_that_stopped_waiting_disturbs_nobody(database: Database) -> None:
@@ -157,7 +157,7 @@ def test_a_caller_that_stopped_waiting_disturbs_nobody(database: Database) -> No
 def test_the_event_loop_waits_without_blocking(database: Database) -> None:
     async def write_and_read() -> tuple[list[str], int]:
         written = await asyncio.gather(*(database.write(add(str(number))) for number in range(10)))
-        return written, len(await database.read(queries.populations))
+        return written, len(await database.read(queries.populations.all_by_name))
 
     assert asyncio.run(write_and_read()) == ([str(number) for number in range(10)], 10)
 

@@ -27,10 +27,10 @@ ENDS = [state for state in AssignmentState if state is not AssignmentState.ASSIG
 def test_an_assignment_ends_once(tx: Connection, first: AssignmentState, second: AssignmentState) -> None:
     add_round(tx, RoundPolicy())
     (device,) = add_devices(tx, 1)
-    queries.add_assignment(tx, "assignment", "round", device.device_id, 7, 0.0)
-    assert queries.end_assignment(tx, "assignment", first, 1.0)
-    assert not queries.end_assignment(tx, "assignment", second, 2.0)
-    found = queries.assignment(tx, "assignment")
+    queries.assignments.add(tx, "assignment", "round", device.device_id, 7, 0.0)
+    assert queries.assignments.end(tx, "assignment", first, 1.0)
+    assert not queries.assignments.end(tx, "assignment", second, 2.0)
+    found = queries.assignments.by_id(tx, "assignment")
     assert found is not None
     assert found.state is first
     assert first in assignments.TRANSITIONS[AssignmentState.ASSIGNED]
@@ -46,9 +46,9 @@ def test_every_outcome_ends_an_assignment_in_a_state_of_its_own() -> None:
 @pytest.mark.parametrize(("first", "second"), list(product(set(TaskState) - {TaskState.RUNNING}, TaskState)))
 def test_a_task_ends_once(tx: Connection, first: TaskState, second: TaskState) -> None:
     add_task(tx, RoundPolicy())
-    assert queries.end_task(tx, "task", first, 1.0, "why")
-    assert not queries.end_task(tx, "task", second, 2.0)
-    found = queries.task(tx, "task")
+    assert queries.tasks.end(tx, "task", first, 1.0, "why")
+    assert not queries.tasks.end(tx, "task", second, 2.0)
+    found = queries.tasks.by_id(tx, "task")
     assert found is not None
     assert (found.state, found.ended_at, found.failure) == (first, 1.0, "why")
     assert first in tasks.TRANSITIONS[TaskState.RUNNING]

@@ -67,22 +67,22 @@ def test_a_round_ends_whatever_its_devices_do(
 
 def report(tx: Connection, assignment_id: str | None, state: AssignmentState, now: float) -> None:
     """End an assignment as the reporting use case does, if it is still out."""
-    found = None if assignment_id is None else queries.assignment(tx, assignment_id)
+    found = None if assignment_id is None else queries.assignments.by_id(tx, assignment_id)
     if found is None or found.round.state not in ACCEPTS_REPORTS:
         return
-    if queries.end_assignment(tx, found.assignment_id, state, now):
-        queries.count_ending(tx, "round", state)
+    if queries.assignments.end(tx, found.assignment_id, state, now):
+        queries.rounds.count_ending(tx, "round", state)
         round_clock.advance(tx, "round", now)
 
 
 def check_ended(tx: Connection, policy: RoundPolicy, assigned: int) -> None:
     """A round that had a device has ended, or has all it needs to be summed; the others still wait for one."""
-    round_, reports = round_of(tx), queries.reported_assignments(tx, "round")
+    round_, reports = round_of(tx), queries.assignments.reported_in(tx, "round")
     if assigned == 0:
         assert round_.state is RoundState.SELECTION
         return
     assert round_.state in (RoundState.AGGREGATION, RoundState.ABANDONED)
     assert round_.progress.reported == len(reports) <= policy.cohort
     assert (round_.state is RoundState.AGGREGATION) == (len(reports) >= policy.minimum)
-    left = [queries.assignment(tx, name) for name in queries.assignment_ids(tx, "round")]
+    left = [queries.assignments.by_id(tx, name) for name in queries.assignments.ids_in(tx, "round")]
     assert all(found is not None and found.state is not AssignmentState.ASSIGNED for found in left)

@@ -1,0 +1,14 @@
+"""Every query, by name: `queries.rounds.move(tx, …)`. Nobody else writes SQL, and nobody here commits."""
+
+from orchestrator.db.queries import (
+    assignments,
+    checkpoints,
+    devices,
+    operators,
+    populations,
+    rounds,
+    sessions,
+    tasks,
+)
+
+__all__ = ["assignments", "checkpoints", "devices", "operators", "populations", "rounds", "sessions", "tasks"]

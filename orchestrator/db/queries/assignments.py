@@ -1,0 +1,115 @@
+"""Devices' work in rounds."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, insert, select, update
+
+from orchestrator.db import rows
+from orchestrator.db import tables as t
+from orchestrator.db.records import AssignmentRecord
+from orchestrator.domain import rounds as round_rules
+from orchestrator.domain.assignments import AssignmentState
+
+
+def add(tx: Connection, assignment_id: str, round_id: str, device_id: str, seed: int, now: float) -> None:
+    """Select a device for a round."""
+    tx.execute(
+        insert(t.assignments).values(
+            assignment_id=assignment_id,
+            round_id=round_id,
+            device_id=device_id,
+            state=AssignmentState.ASSIGNED.value,
+            seed=seed,
+            assigned_at=now,
+            metrics={},
+            reason="",
+        )
+    )
+
+
+def by_id(tx: Connection, assignment_id: str) -> AssignmentRecord | None:
+    """The assignment of this id."""
+    row = tx.execute(rows.select_assignments().where(t.assignments.c.assignment_id == assignment_id)).first()
+    return None if row is None else rows.assignment(row)
+
+
+def open_of_device(tx: Connection, device_id: str) -> AssignmentRecord | None:
+    """The assignment that a device still owes a report for, if its round still takes one."""
+    query = (
+        rows.select_assignments()
+        .where(t.assignments.c.device_id == device_id)
+        .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
+        .where(t.rounds.c.state.in_([state.value for state in round_rules.ACCEPTS_REPORTS]))
+        .order_by(t.assignments.c.assigned_at)
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.assignment(row)
+
+
+def took_part(tx: Connection, round_id: str, device_id: str) -> bool:
+    """Whether a device was selected for a round before."""
+    query = select(t.assignments.c.assignment_id).where(t.assignments.c.round_id == round_id)
+    return tx.execute(query.where(t.assignments.c.device_id == device_id)).first() is not None
+
+
+def reported_in(tx: Connection, round_id: str) -> tuple[AssignmentRecord, ...]:
+    """The assignments of a round that were reported complete."""
+    query = rows.select_assignments().where(t.assignments.c.round_id == round_id)
+    reported = query.where(t.assignments.c.state == AssignmentState.REPORTED.value)
+    return tuple(rows.assignment(row) for row in tx.execute(reported.order_by(t.assignments.c.assignment_id)))
+
+
+def ids_in(tx: Connection, round_id: str) -> tuple[str, ...]:
+    """The ids of all assignments of a round."""
+    query = select(t.assignments.c.assignment_id).where(t.assignments.c.round_id == round_id)
+    return tuple(row.assignment_id for row in tx.execute(query))
+
+
+def end(
+    tx: Connection,
+    assignment_id: str,
+    state: AssignmentState,
+    now: float,
+    *,
+    update_sha256: str | None = None,
+    metrics: Mapping[str, float] | None = None,
+    reason: str = "",
+) -> bool:
+    """End an assignment that is still out; False where it had ended already."""
+    ended = tx.execute(
+        update(t.assignments)
+        .where(t.assignments.c.assignment_id == assignment_id)
+        .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
+        .values(
+            state=state.value,
+            ended_at=now,
+            update_sha256=update_sha256,
+            metrics=dict(metrics or {}),
+            reason=reason[:500],
+        )
+    )
+    return ended.rowcount == 1
+
+
+def reasons_given(tx: Connection, round_id: str, limit: int) -> tuple[str, ...]:
+    """Why devices of a round declined or failed, as `declined: no examples`, each reason once."""
+    gave_up = (AssignmentState.DECLINED.value, AssignmentState.FAILED.value)
+    query = (
+        select(t.assignments.c.state, t.assignments.c.reason)
+        .where(t.assignments.c.round_id == round_id)
+        .where(t.assignments.c.state.in_(gave_up))
+        .distinct()
+        .limit(limit)
+    )
+    return tuple(f"{row.state}: {row.reason}" for row in tx.execute(query))
+
+
+def expire(tx: Connection, round_id: str, now: float) -> None:
+    """End every assignment of a round that is still out."""
+    tx.execute(
+        update(t.assignments)
+        .where(t.assignments.c.round_id == round_id)
+        .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
+        .values(state=AssignmentState.EXPIRED.value, ended_at=now)
+    )

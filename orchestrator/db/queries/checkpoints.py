@@ -1,0 +1,52 @@
+"""Kept server states."""
+
+from sqlalchemy import Connection, insert, select
+
+from orchestrator.db import rows
+from orchestrator.db import tables as t
+from orchestrator.db.records import CheckpointRecord
+from wire.messages import Resource
+
+
+def add(tx: Connection, task_id: str, round_number: int, resource: Resource, now: float) -> None:
+    """Keep a server state."""
+    tx.execute(
+        insert(t.checkpoints).values(
+            task_id=task_id,
+            round_number=round_number,
+            sha256=resource.sha256,
+            size_bytes=resource.size_bytes,
+            created_at=now,
+        )
+    )
+
+
+def of_task(tx: Connection, task_id: str) -> tuple[CheckpointRecord, ...]:
+    """A task's checkpoints, in the order of their rounds."""
+    query = select(t.checkpoints).where(t.checkpoints.c.task_id == task_id).order_by(t.checkpoints.c.round_number)
+    return tuple(rows.checkpoint(row) for row in tx.execute(query))
+
+
+def latest(tx: Connection, task_id: str) -> CheckpointRecord | None:
+    """A task's last checkpoint."""
+    query = (
+        select(t.checkpoints)
+        .where(t.checkpoints.c.task_id == task_id)
+        .order_by(t.checkpoints.c.round_number.desc())
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.checkpoint(row)
+
+
+def first_after(tx: Connection, task_id: str, round_number: int) -> CheckpointRecord | None:
+    """A task's first checkpoint of a later round than this one."""
+    query = (
+        select(t.checkpoints)
+        .where(t.checkpoints.c.task_id == task_id)
+        .where(t.checkpoints.c.round_number > round_number)
+        .order_by(t.checkpoints.c.round_number)
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.checkpoint(row)

@@ -1,0 +1,50 @@
+"""Enrolled devices."""
+
+from sqlalchemy import Connection, insert, select, update
+
+from orchestrator.db import rows
+from orchestrator.db import tables as t
+from orchestrator.db.records import DeviceRecord
+from wire import codec
+from wire.messages import CheckIn
+
+
+def add(tx: Connection, device: DeviceRecord, token_sha256: str) -> None:
+    """Enrol a device."""
+    tx.execute(
+        insert(t.devices).values(
+            device_id=device.device_id,
+            population=device.population,
+            algorithm=device.algorithm,
+            public_key=device.public_key,
+            token_sha256=token_sha256,
+            enrolled_at=device.enrolled_at,
+        )
+    )
+
+
+def by_id(tx: Connection, device_id: str) -> DeviceRecord | None:
+    """The device of this id."""
+    row = tx.execute(select(t.devices).where(t.devices.c.device_id == device_id)).first()
+    return None if row is None else rows.device(row)
+
+
+def enrolled_with(tx: Connection, token_sha256: str, public_key: bytes) -> DeviceRecord | None:
+    """The device that this token and this key have already made."""
+    query = (
+        select(t.devices).where(t.devices.c.token_sha256 == token_sha256).where(t.devices.c.public_key == public_key)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.device(row)
+
+
+def newest(tx: Connection, limit: int) -> tuple[DeviceRecord, ...]:
+    """The newest devices."""
+    query = select(t.devices).order_by(t.devices.c.enrolled_at.desc()).limit(limit)
+    return tuple(rows.device(row) for row in tx.execute(query))
+
+
+def saw(tx: Connection, device_id: str, check_in: CheckIn, now: float) -> None:
+    """Remember what a device last said of itself."""
+    values = {"last_seen_at": now, "check_in": codec.to_json(check_in)}
+    tx.execute(update(t.devices).where(t.devices.c.device_id == device_id).values(**values))

@@ -1,0 +1,158 @@
+"""Rounds: their counters, and the one way they change their state."""
+
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from orchestrator.db import rows
+from orchestrator.db import tables as t
+from orchestrator.db.records import RoundRecord
+from orchestrator.domain import rounds as round_rules
+from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.rounds import RoundState
+from wire.messages import Resource
+
+_OPEN = [state.value for state in round_rules.OPEN]
+
+
+def add(
+    tx: Connection,
+    round_id: str,
+    task_id: str,
+    round_number: int,
+    *,
+    reads_round: int,
+    broadcast: Resource,
+    temp: Resource | None,
+    now: float,
+) -> None:
+    """Open a round for selection."""
+    tx.execute(
+        insert(t.rounds).values(
+            round_id=round_id,
+            task_id=task_id,
+            round_number=round_number,
+            state=RoundState.SELECTION.value,
+            reads_round=reads_round,
+            broadcast_sha256=broadcast.sha256,
+            broadcast_size_bytes=broadcast.size_bytes,
+            temp_sha256=None if temp is None else temp.sha256,
+            temp_size_bytes=None if temp is None else temp.size_bytes,
+            assigned=0,
+            reported=0,
+            settled=0,
+            created_at=now,
+            metrics={},
+            reason="",
+        )
+    )
+
+
+def by_id(tx: Connection, round_id: str) -> RoundRecord | None:
+    """The round of this id."""
+    row = tx.execute(rows.select_rounds().where(t.rounds.c.round_id == round_id)).first()
+    return None if row is None else rows.round_(row)
+
+
+def of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
+    """A task's rounds, in their order."""
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id).order_by(t.rounds.c.round_number)
+    return tuple(rows.round_(row) for row in tx.execute(query))
+
+
+def numbered(tx: Connection, task_id: str, round_number: int) -> RoundRecord | None:
+    """A task's round of this number."""
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id)
+    row = tx.execute(query.where(t.rounds.c.round_number == round_number)).first()
+    return None if row is None else rows.round_(row)
+
+
+def last_completed(tx: Connection, task_id: str) -> RoundRecord | None:
+    """A task's newest completed round."""
+    query = (
+        rows.select_rounds()
+        .where(t.rounds.c.task_id == task_id)
+        .where(t.rounds.c.state == RoundState.COMPLETED.value)
+        .order_by(t.rounds.c.round_number.desc())
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.round_(row)
+
+
+def open_ones(tx: Connection) -> tuple[RoundRecord, ...]:
+    """Every round that has not ended, oldest first."""
+    query = rows.select_rounds().where(t.rounds.c.state.in_(_OPEN)).order_by(t.rounds.c.created_at)
+    return tuple(rows.round_(row) for row in tx.execute(query))
+
+
+def open_of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
+    """A task's rounds that have not ended: one at most, as tasks run their rounds in turn."""
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id).where(t.rounds.c.state.in_(_OPEN))
+    return tuple(rows.round_(row) for row in tx.execute(query))
+
+
+def selecting(tx: Connection, population: str) -> tuple[RoundRecord, ...]:
+    """The rounds of a population that still select devices, oldest first."""
+    query = (
+        rows.select_rounds()
+        .where(t.tasks.c.population == population)
+        .where(t.rounds.c.state == RoundState.SELECTION.value)
+        .order_by(t.rounds.c.created_at)
+    )
+    return tuple(rows.round_(row) for row in tx.execute(query))
+
+
+def last_number(tx: Connection, task_id: str) -> int:
+    """The number of a task's last round, 0 before the first."""
+    query = select(func.max(t.rounds.c.round_number)).where(t.rounds.c.task_id == task_id)
+    return tx.execute(query).scalar() or 0
+
+
+def count_completed(tx: Connection, task_id: str) -> int:
+    """How many of a task's rounds were completed."""
+    query = select(func.count()).where(t.rounds.c.task_id == task_id)
+    return tx.execute(query.where(t.rounds.c.state == RoundState.COMPLETED.value)).scalar() or 0
+
+
+def last_read(tx: Connection, task_id: str) -> int:
+    """The last checkpoint that a completed round of this task started from, 0 before the first."""
+    query = select(func.max(t.rounds.c.reads_round)).where(t.rounds.c.task_id == task_id)
+    return tx.execute(query.where(t.rounds.c.state == RoundState.COMPLETED.value)).scalar() or 0
+
+
+def last_states(tx: Connection, task_id: str, count: int) -> list[RoundState]:
+    """The states of a task's newest rounds, newest first."""
+    query = select(t.rounds.c.state).where(t.rounds.c.task_id == task_id)
+    return [RoundState(row.state) for row in tx.execute(query.order_by(t.rounds.c.round_number.desc()).limit(count))]
+
+
+def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, **values: Any) -> bool:
+    """Take one legal transition; False where the round is not in `source` any more."""
+    if target not in round_rules.TRANSITIONS[source]:
+        raise ValueError(f"a round never goes from {source} to {target}")
+    moved = tx.execute(
+        update(t.rounds)
+        .where(t.rounds.c.round_id == round_id)
+        .where(t.rounds.c.state == source.value)
+        .values(state=target.value, **values)
+    )
+    return moved.rowcount == 1
+
+
+def claim_place(tx: Connection, round_id: str, cohort: int, now: float) -> bool:
+    """Take one of a round's places; False where none is left."""
+    claimed = tx.execute(
+        update(t.rounds)
+        .where(t.rounds.c.round_id == round_id)
+        .where(t.rounds.c.state == RoundState.SELECTION.value)
+        .where(t.rounds.c.assigned - t.rounds.c.settled < cohort)
+        .values(assigned=t.rounds.c.assigned + 1, first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, now))
+    )
+    return claimed.rowcount == 1
+
+
+def count_ending(tx: Connection, round_id: str, state: AssignmentState) -> None:
+    """Count in its round that a device ended its assignment."""
+    column = t.rounds.c.reported if state is AssignmentState.REPORTED else t.rounds.c.settled
+    tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values({column: column + 1}))

@@ -1,0 +1,81 @@
+"""Tasks and their plans."""
+
+from sqlalchemy import Connection, insert, select, update
+
+from orchestrator.db import rows
+from orchestrator.db import tables as t
+from orchestrator.db.records import TaskRecord
+from orchestrator.domain import rounds as round_rules
+from orchestrator.domain.tasks import TaskState
+from plans.manifest import Manifest
+from wire import codec
+from wire.messages import Resource
+
+_OPEN = [state.value for state in round_rules.OPEN]
+
+
+def add_plan(tx: Connection, resource: Resource, manifest: Manifest, now: float) -> None:
+    """Keep a plan's manifest; the same plan again changes nothing."""
+    if tx.execute(select(t.plans.c.sha256).where(t.plans.c.sha256 == resource.sha256)).first() is None:
+        tx.execute(
+            insert(t.plans).values(
+                sha256=resource.sha256,
+                size_bytes=resource.size_bytes,
+                manifest=codec.dumps(manifest).decode(),
+                created_at=now,
+            )
+        )
+
+
+def add(tx: Connection, task: TaskRecord) -> None:
+    """Keep a new task."""
+    tx.execute(
+        insert(t.tasks).values(
+            task_id=task.task_id,
+            name=task.name,
+            population=task.population,
+            plan_sha256=task.plan_sha256,
+            work=task.work_name,
+            reads=task.reads,
+            policy=codec.to_json(task.policy),
+            signed_plan=codec.to_json(task.signed_plan),
+            state=task.state.value,
+            created_at=task.created_at,
+            failure=task.failure,
+        )
+    )
+
+
+def by_id(tx: Connection, task_id: str) -> TaskRecord | None:
+    """The task of this id."""
+    row = tx.execute(rows.select_tasks().where(t.tasks.c.task_id == task_id)).first()
+    return None if row is None else rows.task(row)
+
+
+def newest(tx: Connection, limit: int) -> tuple[TaskRecord, ...]:
+    """The newest tasks."""
+    query = rows.select_tasks().order_by(t.tasks.c.created_at.desc()).limit(limit)
+    return tuple(rows.task(row) for row in tx.execute(query))
+
+
+def running_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
+    """The tasks that wait for their next round, oldest first."""
+    has_open_round = (
+        select(t.rounds.c.round_id)
+        .where(t.rounds.c.task_id == t.tasks.c.task_id)
+        .where(t.rounds.c.state.in_(_OPEN))
+        .exists()
+    )
+    waiting = rows.select_tasks().where(t.tasks.c.state == TaskState.RUNNING.value).where(~has_open_round)
+    return tuple(rows.task(row) for row in tx.execute(waiting.order_by(t.tasks.c.created_at)))
+
+
+def end(tx: Connection, task_id: str, state: TaskState, now: float, failure: str = "") -> bool:
+    """Move a running task to an end; False where it had ended already."""
+    moved = tx.execute(
+        update(t.tasks)
+        .where(t.tasks.c.task_id == task_id)
+        .where(t.tasks.c.state == TaskState.RUNNING.value)
+        .values(state=state.value, ended_at=now, failure=failure[:2000])
+    )
+    return moved.rowcount == 1
