@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import IO
 
 from alembic.util import CommandError
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from orchestrator.api import devices, fleet, health, problems, tasks
-from orchestrator.context import Context
+from orchestrator.context import Context, WorkerContext
 from orchestrator.db import migrate, queries
-from orchestrator.db.database import Database, sqlite_engine
-from orchestrator.errors import DataFolderError
+from orchestrator.db.database import Database
+from orchestrator.db.engines import open_engine
+from orchestrator.errors import DataFolderError, SettingsError
 from orchestrator.services import first_start
 from orchestrator.services.first_start import FirstSecrets
 from orchestrator.settings import Settings
@@ -42,40 +41,81 @@ def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
     except BaseException:
         data_dir_lock.close()
         raise
-    secrets = context.database.submit(lambda tx: first_start.make_first_secrets(tx, context.clock())).result()
-    return context, secrets
+    return context, _first_secrets(context)
+
+
+def open_worker_context(settings: Settings) -> WorkerContext:
+    """The parts of a worker: the database and the store that web replicas share, and nothing of its own.
+
+    Raises:
+        DataFolderError: the database cannot be used, or nobody has served it yet.
+        SettingsError: the database is a file, which one process has to itself.
+    """
+    if settings.database_url is None:
+        raise SettingsError("a worker of its own needs a --database-url; `fedelta serve` works on its own SQLite file")
+    engine = open_engine(settings.database)
+    try:
+        is_first_start = _upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    if is_first_start:
+        engine.dispose()
+        raise DataFolderError(f"{_shown(engine)} is empty; start `fedelta serve` on it first")
+    database = Database(engine)
+    return WorkerContext(
+        settings=settings, database=database, store=FolderStore(settings.store_dir), clock=database.clock
+    )
+
+
+def _first_secrets(context: Context) -> FirstSecrets | None:
+    key_id = context.signer.public_key.key_id
+    try:
+        return context.database.submit(lambda tx: first_start.make_first_secrets(tx, key_id, context.clock())).result()
+    except BaseException:
+        context.close()
+        raise
 
 
 def _open_parts(settings: Settings, data_dir_lock: IO[bytes]) -> Context:
-    engine = sqlite_engine(str(settings.database_path))
+    engine = open_engine(settings.database)
     try:
-        is_first_start = _upgrade(settings.database_path, engine)
+        is_first_start = _upgrade(engine)
         if is_first_start and not settings.signing_key_path.exists():
             create_key(settings.signing_key_path)
         signer = load_signer(settings.signing_key_path)
     except BaseException:
         engine.dispose()
         raise
+    database = Database(engine)
     return Context(
         settings=settings,
-        database=Database(engine),
+        database=database,
         store=FolderStore(settings.store_dir),
         signer=signer,
-        clock=time.time,
+        clock=database.clock,
         data_dir_lock=data_dir_lock,
     )
 
 
-def _upgrade(path: Path, engine: Engine) -> bool:
+def _upgrade(engine: Engine) -> bool:
     """Bring the schema up to date, and say whether nobody has started on this database before."""
     try:
         migrate.upgrade(engine)
         with engine.connect() as connection:
             return not queries.operators.any_api_key(connection)
     except CommandError as error:
-        raise DataFolderError(f"{path} is not of this version: {error}; update fedelta") from None
+        raise DataFolderError(f"{_shown(engine)} is not of this version: {error}; update fedelta") from None
+    except OperationalError as error:
+        advice = "restore it, or make room on the disk" if engine.dialect.name == "sqlite" else "is it running?"
+        raise DataFolderError(f"{_shown(engine)} cannot be used: {error.orig}; {advice}") from None
     except DatabaseError as error:
-        raise DataFolderError(f"{path} cannot be used: {error.orig}; restore it, or make room on the disk") from None
+        raise DataFolderError(f"{_shown(engine)} cannot be used: {error.orig}; restore it from a backup") from None
+
+
+def _shown(engine: Engine) -> str:
+    """A database as messages name it: without its password."""
+    return engine.url.database or "" if engine.dialect.name == "sqlite" else engine.url.render_as_string()
 
 
 def create_app(context: Context) -> FastAPI:
@@ -83,17 +123,11 @@ def create_app(context: Context) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        worker = Worker(context)
-        running = asyncio.create_task(worker.run(), name="worker")
         try:
-            yield
+            async with Worker(context).running() if context.settings.has_worker else contextlib.nullcontext():
+                yield
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-            await asyncio.to_thread(worker.close)
-            await asyncio.to_thread(context.database.close)
-            context.data_dir_lock.close()
+            await asyncio.to_thread(context.close)
 
     app = FastAPIOffline(
         title="Fedelta orchestrator",

@@ -1,8 +1,10 @@
-"""`fedelta serve`: the orchestrator as a process."""
+"""`fedelta serve` and `fedelta work`: the orchestrator as processes."""
 
 import argparse
+import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -18,9 +20,29 @@ _LAST_PORT = 65535
 _GRACE_SECONDS = 10
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", type=Path, required=True, help="the folder of the database, the store and the key"
+    )
+    parser.add_argument(
+        "--database-url",
+        metavar="URL",
+        default=os.environ.get("FEDELTA_DATABASE_URL"),
+        help="a PostgreSQL database that several processes share, postgresql://USER:PASSWORD@HOST/NAME "
+        "(default: $FEDELTA_DATABASE_URL, or a SQLite file in the data folder)",
+    )
+
+
+def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_shared_arguments(parser)
+    parser.add_argument(
+        "--signing-key",
+        type=Path,
+        metavar="FILE",
+        help="the key that signs plans, the same for all who share a database (default: one in the data folder)",
+    )
+    parser.add_argument(
+        "--no-worker", action="store_true", help="leave sums and new rounds to `fedelta work` and to other replicas"
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
@@ -41,29 +63,32 @@ def _port(text: str) -> int:
     return port
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _serve(arguments: argparse.Namespace) -> int:
     try:
         import uvicorn
 
         from orchestrator.app import create_app, open_context
-        from orchestrator.errors import DataFolderError
+        from orchestrator.errors import DataFolderError, SettingsError
         from orchestrator.settings import Settings
     except ModuleNotFoundError as error:
         print(f"fedelta serve needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for library in ("alembic", "sqlalchemy"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    os.umask(0o077)  # the database, the key and single updates are nobody else's to read
+    _prepare_process()
     try:
-        settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
-    except ValueError as error:
+        settings = Settings(
+            data_dir=arguments.data_dir,
+            database_url=arguments.database_url,
+            signing_key=arguments.signing_key,
+            has_worker=not arguments.no_worker,
+            check_in_seconds=arguments.check_in_seconds,
+        )
+    except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
         listening = socket.create_server((arguments.host, arguments.port), backlog=_BACKLOG)
         context, secrets = open_context(settings)
-    except (DataFolderError, OSError) as error:
+    except (DataFolderError, SettingsError, OSError) as error:
         print(
             f"error: cannot serve {arguments.data_dir} on {arguments.host}:{arguments.port}: {error}", file=sys.stderr
         )
@@ -76,10 +101,47 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _work(arguments: argparse.Namespace) -> int:
+    try:
+        from orchestrator.app import open_worker_context
+        from orchestrator.errors import DataFolderError, SettingsError
+        from orchestrator.settings import Settings
+        from orchestrator.worker import Worker
+    except ModuleNotFoundError as error:
+        print(f"fedelta work needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
+        return 2
+    _prepare_process()
+    try:
+        context = open_worker_context(Settings(data_dir=arguments.data_dir, database_url=arguments.database_url))
+    except (DataFolderError, SettingsError, OSError) as error:
+        print(f"error: cannot work: {error}", file=sys.stderr)
+        return 1
+
+    async def until_stopped() -> None:
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        async with Worker(context).running():
+            print("Working; rounds are summed and opened here", flush=True)
+            await stopped.wait()
+
+    asyncio.run(until_stopped())
+    context.close()
+    return 0
+
+
+def _prepare_process() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for library in ("alembic", "sqlalchemy"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    os.umask(0o077)  # the database, the key and single updates are nobody else's to read
+
+
 def _show(secrets: "FirstSecrets") -> None:
     print("This is the first start. Keep these; they are shown once:")
     print(f"  operator API key   {secrets.api_key}")
     print(f"  enrolment token    {secrets.enrolment_token}  (one device, population {secrets.population})")
 
 
-COMMAND = Command("serve", "run the orchestrator", _add_arguments, _run)
+COMMAND = Command("serve", "run the orchestrator", _add_serve_arguments, _serve)
+WORK_COMMAND = Command("work", "sum and open the rounds of a shared database", _add_shared_arguments, _work)

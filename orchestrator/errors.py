@@ -6,7 +6,8 @@
     ├── UnauthenticatedError  no key or token, or one that is not good
     └── ConflictError         it would contradict what is already settled
 
-    DataFolderError           the data folder cannot be served: in use, incomplete, damaged, or of a newer version
+    DataFolderError           the data cannot be served: in use, incomplete, damaged, or of a newer version
+    SettingsError             a setting is not what it should be
     DamagedBlobError          bytes of the store are not those that were kept
 
 `api.problems` turns the refusals into problem documents, once; nothing else knows a status number.
@@ -52,7 +53,11 @@ class ConflictError(OrchestratorError):
 
 
 class DataFolderError(Exception):
-    """The data folder cannot be served; the message says why and what to do."""
+    """The data folder, or the database, cannot be served; the message says why and what to do."""
+
+
+class SettingsError(ValueError):
+    """A setting is not what it should be; the message says what was expected."""
 
 
 class DamagedBlobError(Exception):

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import SettingsError
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -11,6 +13,9 @@ class Settings:
 
     Attributes:
         data_dir: holds the database, the store and the plan-signing key; made where it is missing.
+        database_url: of a PostgreSQL database that replicas share; None for a SQLite file in the data folder.
+        signing_key: the file of the plan-signing key, the same for every replica; None for one in the data folder.
+        has_worker: whether the web service sums and opens rounds itself; at least one process of a database must.
         check_in_seconds: about how often a device without work comes back.
         tick_seconds: at most so long until a deadline that has passed is noticed.
         session_seconds: how long a device's session token is good.
@@ -22,6 +27,9 @@ class Settings:
     """
 
     data_dir: Path
+    database_url: str | None = None
+    signing_key: Path | None = None
+    has_worker: bool = True
     check_in_seconds: float = 2.0
     tick_seconds: float = 0.25
     session_seconds: float = 3600.0
@@ -33,12 +41,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.check_in_seconds) and self.check_in_seconds > 0):
-            raise ValueError(f"check_in_seconds must be a positive number, found {self.check_in_seconds}")
+            raise SettingsError(f"check_in_seconds must be a positive number, found {self.check_in_seconds}")
 
     @property
-    def database_path(self) -> Path:
-        """The SQLite file."""
-        return self.data_dir / "fedelta.db"
+    def database(self) -> str:
+        """The URL of the database."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'fedelta.db'}"
 
     @property
     def store_dir(self) -> Path:
@@ -48,4 +56,4 @@ class Settings:
     @property
     def signing_key_path(self) -> Path:
         """The private half of the plan-signing key."""
-        return self.data_dir / "plan-signing-key.pem"
+        return self.signing_key or self.data_dir / "plan-signing-key.pem"

@@ -1,24 +1,29 @@
 """Keeps the rounds going: ticks the round clock, sums what is due, opens what is next.
 
-Everything it does can be done again: killed at any point and started anew, it goes on with the rounds as they are.
+Everything it does can be done again: killed at any point and started anew, it goes on with the rounds as they are. Any
+number of workers share a database: each sum is claimed by one, and of a broadcast that two prepare one is taken.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from orchestrator.context import Context
+from orchestrator.context import WorkerContext
 from orchestrator.db import queries
-from orchestrator.db.records import AssignmentRecord, CheckpointRecord, RoundRecord, TaskRecord
-from orchestrator.domain.rounds import RoundState
+from orchestrator.db.records import TaskRecord
+from orchestrator.domain.sums import RENEWAL_SECONDS
 from orchestrator.domain.tasks import TaskState
-from orchestrator.services import aggregation, round_clock
+from orchestrator.services import chores, round_clock
 from orchestrator.services.aggregation import Aggregator
+from orchestrator.services.chores import Claim, ClosingClaim, ShardClaim
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +33,9 @@ T = TypeVar("T")
 class Worker:
     """One loop over everything that is due; `run` ends only when it is cancelled."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: WorkerContext) -> None:
         self._context = context
+        self._name = f"{socket.gethostname()[:80]}-{os.getpid()}"
         self._aggregator = Aggregator(context.store)
         # One thread: an interpreter must not be called from two.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aggregation")
@@ -46,9 +52,17 @@ class Worker:
             if not worked:
                 await self._sleep()
 
-    def close(self) -> None:
-        """Wait for the sum that is being made."""
-        self._thread.shutdown(wait=True)
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work beside something else, and end with it, when the sum that is being made is made."""
+        task = asyncio.create_task(self.run(), name="worker")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(self._thread.shutdown)
 
     async def _sleep(self) -> None:
         try:
@@ -59,12 +73,11 @@ class Worker:
 
     async def _pass(self) -> bool:
         due = await self._write(lambda tx: round_clock.tick(tx, self._context.clock()))
-        for round_id in due.to_aggregate:
-            await _attempt(self._aggregate(round_id))
+        worked = [await _attempt(self._do_chore_of(round_id)) for round_id in due.to_sum]
         for task in due.to_open:
             await _attempt(self._open_round(task))
         await self._delete_finished_updates()
-        return bool(due.to_aggregate)
+        return any(worked)
 
     async def _open_round(self, task: TaskRecord) -> None:
         checkpoint = await self._context.database.read(lambda tx: round_clock.base_checkpoint(tx, task))
@@ -82,24 +95,47 @@ class Worker:
             )
             return
         await self._write(
-            lambda tx: aggregation.open_round(tx, task.task_id, checkpoint.round_number, start, self._context.clock())
+            lambda tx: chores.open_round(tx, task.task_id, checkpoint.round_number, start, self._context.clock())
         )
 
-    async def _aggregate(self, round_id: str) -> None:
-        round_, reports, checkpoint = await self._context.database.read(lambda tx: _to_aggregate(tx, round_id))
-        if round_ is None or round_.state is not RoundState.AGGREGATION:
-            return
+    async def _do_chore_of(self, round_id: str) -> bool:
+        """Claim and do something of a round's sum; False where there is nothing, or it could not be done."""
+        claimed = await self._write(lambda tx: chores.claim(tx, round_id, self._name, self._context.clock()))
+        if claimed is None:
+            return False
+        renewing = asyncio.create_task(self._renew(claimed))
         try:
-            result = await self._in_thread(lambda: self._aggregator.aggregate(round_, checkpoint.resource, reports))
+            await self._do(claimed)
         except Exception as error:
             if _passes(error):
                 raise
             reason = f"the sum or the new state could not be made: {error}"
-            log.exception("round %d of %s failed", round_.round_number, round_.task.name)
-            await self._write(lambda tx: aggregation.fail_round(tx, round_, reason, self._context.clock()))
-            return
-        await self._write(lambda tx: aggregation.complete_round(tx, round_, result, self._context.clock()))
-        log.info("round %d of %s: completed %s", round_.round_number, round_.task.name, result.metrics)
+            log.exception("round %d of %s failed", claimed.round.round_number, claimed.round.task.name)
+            await self._write(lambda tx: chores.fail_round(tx, claimed, reason, self._context.clock()))
+        finally:
+            renewing.cancel()
+        return True
+
+    async def _do(self, claimed: Claim) -> None:
+        round_, work = claimed.round, self._aggregator
+        match claimed:
+            case ShardClaim():
+                partial_sum = await self._in_thread(lambda: work.sum_shard(round_.task, claimed.contributions))
+                await self._write(lambda tx: chores.settle_shard(tx, claimed, partial_sum))
+            case ClosingClaim():
+                sums = [shard.sum for shard in claimed.shards if shard.sum is not None]
+                result = await self._in_thread(
+                    lambda: work.close(round_, claimed.checkpoint.resource, sums, claimed.rest, claimed.metrics)
+                )
+                if await self._write(lambda tx: chores.complete_round(tx, claimed, result, self._context.clock())):
+                    log.info("round %d of %s: completed %s", round_.round_number, round_.task.name, result.metrics)
+
+    async def _renew(self, claimed: Claim) -> None:
+        """Hold a claim while its chore is done, so that nobody takes it for abandoned."""
+        while True:
+            await asyncio.sleep(RENEWAL_SECONDS)
+            with contextlib.suppress(SQLAlchemyError):  # the next time, or the claim is lost, which is harmless
+                await self._write(lambda tx: chores.renew(tx, claimed, self._context.clock()))
 
     async def _delete_finished_updates(self) -> None:
         kept = await asyncio.to_thread(self._context.store.assignments_with_updates)
@@ -116,29 +152,18 @@ class Worker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-async def _attempt(job: Coroutine[None, None, None]) -> None:
+async def _attempt(job: Coroutine[None, None, T]) -> T | None:
     """Run a job so that one that cannot be done now does not hold up the others."""
     try:
-        await job
+        return await job
     except Exception:
         log.exception("a round could not be moved; trying again")
+        return None
 
 
 def _passes(error: Exception) -> bool:
     """Whether trying again may help, as with a full disk or a busy database; anything else fails its own round."""
     return isinstance(error, (OSError, OperationalError)) and not isinstance(error, FileNotFoundError)
-
-
-def _to_aggregate(
-    tx: Connection, round_id: str
-) -> tuple[RoundRecord | None, tuple[AssignmentRecord, ...], CheckpointRecord]:
-    round_ = queries.rounds.by_id(tx, round_id)
-    assert round_ is not None  # noqa: S101 - rounds are never deleted
-    source = round_.task.reads or round_.task.task_id
-    (checkpoint,) = (
-        kept for kept in queries.checkpoints.of_task(tx, source) if kept.round_number == round_.reads_round
-    )
-    return round_, queries.assignments.reported_in(tx, round_id), checkpoint
 
 
 def _assignments_of_open_rounds(tx: Connection) -> set[str]:

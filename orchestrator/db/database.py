@@ -1,49 +1,28 @@
 """The database: many readers, one writer.
 
-All writes go through one thread that commits whatever is waiting as one transaction (group commit): with
-`synchronous=FULL` an answer is given only when the disk has it, and one flush pays for many answers. Each use case
-runs in its own savepoint, so that a refused one leaves no trace in its neighbours' transaction.
+All writes of a process go through one thread that commits whatever is waiting as one transaction (group commit): an
+answer is given only when the disk has it, and one flush pays for many answers. Each use case runs in its own savepoint,
+so that a refused one leaves no trace in its neighbours' transaction. Writers of other processes wait for each other in
+`engines.begin_writing`, so that a use case may be written as if it were alone.
 """
 
 import asyncio
 import queue
-import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Engine
+
+from orchestrator.db.engines import begin_writing
 
 T = TypeVar("T")
 UseCase = Callable[[Connection], T]
 
 _BATCH = 128
-_BUSY_SECONDS = 30.0
-
-
-def sqlite_engine(path: str) -> Engine:
-    """An engine on a SQLite file, with write-ahead logging and every commit flushed.
-
-    WAL with `synchronous=NORMAL` would lose acknowledged rows on a power cut; FULL does not.
-    """
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - for the type checker
-        connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver, so that savepoints work
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
 
 
 @dataclass(frozen=True)
@@ -57,9 +36,17 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._ahead_seconds = time.time() - time.monotonic()
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_until_closed, name="database-writer", daemon=True)
         self._writer.start()
+
+    def clock(self) -> float:
+        """The database's time, UTC seconds since 1970, so that replicas agree on it whatever their own clocks say.
+
+        Asked with every transaction that writes, and carried on from there by a clock that nobody sets.
+        """
+        return time.monotonic() + self._ahead_seconds
 
     async def write(self, use_case: UseCase[T]) -> T:
         """Run a use case that changes something, and return when the change is durable."""
@@ -103,6 +90,7 @@ class Database:
         settled: list[Callable[[], None]] = []
         try:
             with self._engine.begin() as connection:
+                self._ahead_seconds = begin_writing(connection) - time.monotonic()
                 settled = [_run_in_savepoint(connection, waiting) for waiting in batch]
         except Exception as error:
             settled = [_settle_error(waiting, error) for waiting in batch]

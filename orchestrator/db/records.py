@@ -49,7 +49,13 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """A round, with the task it belongs to. `temp` and `result` are None where its work has none, or not yet."""
+    """A round, with the task it belongs to.
+
+    Attributes:
+        temp, result: None where its work has none, or not yet.
+        sharded: how many reported updates are in shards.
+        lease_token: how often the round's closing was claimed.
+    """
 
     round_id: str
     task: TaskRecord
@@ -63,6 +69,8 @@ class RoundRecord:
     metrics: dict[str, float]
     result: Resource | None
     reason: str
+    sharded: int
+    lease_token: int
 
     @property
     def state(self) -> RoundState:
@@ -92,3 +100,30 @@ class CheckpointRecord:
     round_number: int
     resource: Resource
     created_at: float
+
+
+@dataclass(frozen=True)
+class ContributionRecord:
+    """What a completed report brought: all that the sum of its round needs."""
+
+    assignment_id: str
+    update_sha256: str | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's claim: good until a moment, and only with the newest token."""
+
+    worker: str
+    until: float
+    token: int
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """Updates of a round that are summed by themselves; `sum` is None until they are."""
+
+    shard_id: str
+    lease_token: int
+    sum: Resource | None

@@ -6,7 +6,15 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from orchestrator.db import tables as t
-from orchestrator.db.records import AssignmentRecord, CheckpointRecord, DeviceRecord, RoundRecord, TaskRecord
+from orchestrator.db.records import (
+    AssignmentRecord,
+    CheckpointRecord,
+    ContributionRecord,
+    DeviceRecord,
+    RoundRecord,
+    ShardRecord,
+    TaskRecord,
+)
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.rounds import Progress, RoundState
 from orchestrator.domain.tasks import TaskState
@@ -92,6 +100,8 @@ def round_(row: Row[Any]) -> RoundRecord:
         metrics=row.metrics,
         result=_resource(row.result_sha256, row.result_size_bytes),
         reason=row.reason,
+        sharded=row.sharded,
+        lease_token=row.lease_token,
     )
 
 
@@ -107,6 +117,25 @@ def assignment(row: Row[Any]) -> AssignmentRecord:
         metrics=row.assignment__metrics,
         reason=row.assignment__reason,
     )
+
+
+def select_contributions() -> Select[Any]:
+    """What completed reports brought, for `contribution`, always in the same order."""
+    return (
+        select(t.assignments.c.assignment_id, t.assignments.c.update_sha256, t.assignments.c.metrics)
+        .where(t.assignments.c.state == AssignmentState.REPORTED.value)
+        .order_by(t.assignments.c.assignment_id)
+    )
+
+
+def contribution(row: Row[Any]) -> ContributionRecord:
+    """A row of `select_contributions`."""
+    return ContributionRecord(row.assignment_id, row.update_sha256, row.metrics)
+
+
+def shard(row: Row[Any]) -> ShardRecord:
+    """A row of `shards`."""
+    return ShardRecord(row.shard_id, row.lease_token, _resource(row.sum_sha256, row.sum_size_bytes))
 
 
 def checkpoint(row: Row[Any]) -> CheckpointRecord:

@@ -39,6 +39,13 @@ api_keys = Table(
     Column("created_at", Float, nullable=False),
 )
 
+plan_keys = Table(
+    "plan_keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("created_at", Float, nullable=False),
+)
+
 populations = Table(
     "populations",
     metadata,
@@ -138,7 +145,25 @@ rounds = Table(
     Column("temp_size_bytes", BigInteger),
     Column("result_sha256", DIGEST),  # of a completed round whose work gives one
     Column("result_size_bytes", BigInteger),
+    Column("sharded", Integer, nullable=False, server_default="0"),  # reports whose updates are in shards
+    # Which worker closes the round, until when; the token grows with every claim and fences off a late one.
+    Column("worker", String(100)),
+    Column("lease_until", Float),
+    Column("lease_token", Integer, nullable=False, server_default="0"),
     UniqueConstraint("task_id", "round_number"),
+)
+
+# A set of updates that a worker sums by itself: claimed under a lease, then kept as a partial sum.
+shards = Table(
+    "shards",
+    metadata,
+    Column("shard_id", ID, primary_key=True),
+    Column("round_id", ForeignKey(rounds.c.round_id), nullable=False, index=True),
+    Column("worker", String(100), nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("lease_token", Integer, nullable=False),
+    Column("sum_sha256", DIGEST),  # None until it is summed
+    Column("sum_size_bytes", BigInteger),
 )
 
 assignments = Table(
@@ -154,6 +179,7 @@ assignments = Table(
     Column("update_sha256", DIGEST),
     Column("metrics", JSON, nullable=False),
     Column("reason", String(500), nullable=False),
+    Column("shard_id", ForeignKey(shards.c.shard_id), index=True),  # the sum that holds its update
     # A device takes part in a round once; the row is also what makes a claim safe to repeat.
     UniqueConstraint("round_id", "device_id"),
 )

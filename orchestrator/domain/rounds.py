@@ -1,8 +1,8 @@
 """The life of a round: one table of legal transitions, and the rule that says when each is due.
 
     SELECTION ──▶ REPORTING ──▶ AGGREGATION ──▶ COMPLETED
-        │             │              │
-        └── ABANDONED ┘              └──▶ FAILED          (any open state ──▶ CANCELLED with its task)
+        │             │
+        └── ABANDONED ┘               (any open state ──▶ FAILED by our error, or ──▶ CANCELLED with its task)
 
 A round that too few devices report in is abandoned, and says so; a round that we fail is failed. Neither is silent,
 and a round that has ended never changes again.
@@ -26,10 +26,12 @@ class RoundState(StrEnum):
     CANCELLED = "cancelled"
 
 
+_ENDED_BY_US = frozenset({RoundState.FAILED, RoundState.CANCELLED})
+
 TRANSITIONS: dict[RoundState, frozenset[RoundState]] = {
-    RoundState.SELECTION: frozenset({RoundState.REPORTING, RoundState.ABANDONED, RoundState.CANCELLED}),
-    RoundState.REPORTING: frozenset({RoundState.AGGREGATION, RoundState.ABANDONED, RoundState.CANCELLED}),
-    RoundState.AGGREGATION: frozenset({RoundState.COMPLETED, RoundState.FAILED, RoundState.CANCELLED}),
+    RoundState.SELECTION: frozenset({RoundState.REPORTING, RoundState.ABANDONED}) | _ENDED_BY_US,
+    RoundState.REPORTING: frozenset({RoundState.AGGREGATION, RoundState.ABANDONED}) | _ENDED_BY_US,
+    RoundState.AGGREGATION: frozenset({RoundState.COMPLETED}) | _ENDED_BY_US,
     RoundState.COMPLETED: frozenset(),
     RoundState.ABANDONED: frozenset(),
     RoundState.FAILED: frozenset(),

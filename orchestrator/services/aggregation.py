@@ -1,21 +1,14 @@
-"""The server's arithmetic: broadcasts before a round, sums and a new checkpoint after it.
+"""The server's arithmetic: broadcasts before a round, sums while and after it is held, and the new state.
 
-All of it can be repeated after a crash: a broadcast is named by its content, sums are exact in any order, and a round
-is completed in one transaction that holds its new checkpoint.
+All of it can be repeated after a crash: what it makes is named by its content, and sums are exact in any order.
 """
 
-import uuid
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
-from orchestrator.db import queries
-from orchestrator.db.records import AssignmentRecord, RoundRecord, TaskRecord
+from orchestrator.db.records import ContributionRecord, RoundRecord, TaskRecord
 from orchestrator.domain import metrics as round_metrics
-from orchestrator.domain.rounds import RoundState
-from orchestrator.domain.tasks import FAILED_ROUNDS_IN_A_ROW, TaskState
-from orchestrator.services import round_clock
 from orchestrator.storage import FolderStore
 from plans import bundle, server
 from plans.accumulators.work import WorkAccumulator
@@ -64,44 +57,66 @@ class Aggregator:
         temp = self._store.put_temp(tensors.encode(prepared.temp)) if prepared.temp else None
         return RoundStart(self._store.put(tensors.encode(prepared.broadcast)), temp)
 
-    def aggregate(
-        self, round_: RoundRecord, checkpoint: Resource, reports: tuple[AssignmentRecord, ...]
+    def sum_shard(self, task: TaskRecord, contributions: Iterable[ContributionRecord]) -> Resource:
+        """The partial sum of some updates, kept in the store. Memory holds one update at a time.
+
+        Raises:
+            PlanError: an update does not belong into the sum.
+        """
+        running = self._accumulator(task)
+        self._accumulate(task, running, contributions)
+        return self._store.put_temp(running.encode())
+
+    def close(
+        self,
+        round_: RoundRecord,
+        checkpoint: Resource,
+        partial_sums: Iterable[Resource],
+        rest: Iterable[ContributionRecord],
+        reported_metrics: Iterable[Mapping[str, float]],
     ) -> RoundResult:
-        """The result of a round's reports. Memory holds one update at a time.
+        """The result of a round, of the sums of its shards and what is in none. Memory holds one of them at a time.
 
         Raises:
             PlanError: an update does not belong into the sum, or the plan's `update_state` failed.
         """
         task = round_.task
-        metrics = round_metrics.combine(report.metrics for report in reports)
+        metrics = round_metrics.combine(reported_metrics)
         if task.work.update_state is None:
             return RoundResult(None, None, metrics)
+        running = self._accumulator(task)
+        for partial_sum in partial_sums:
+            running.merge_encoded(self._store.read_temp(partial_sum.sha256))
+        self._accumulate(task, running, rest)
         updated = server.update(
             self._program(task.plan_sha256),
             task.manifest,
             task.work,
             tensors.decode_as(task.manifest.state_specs, self._store.read(checkpoint.sha256)),
-            self._accumulated(task, reports),
+            running.finalize(),
             temp=self._temp(round_),
         )
         result = self._store.put(tensors.encode(updated.result)) if task.work.result else None
         return RoundResult(self._store.put(tensors.encode(updated.state)), result, metrics | updated.metrics)
 
+    def _accumulator(self, task: TaskRecord) -> WorkAccumulator:
+        return WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256))
+
+    def _accumulate(
+        self, task: TaskRecord, running: WorkAccumulator, contributions: Iterable[ContributionRecord]
+    ) -> None:
+        for one in contributions if task.work.update else ():
+            data = self._store.update_path(one.assignment_id, one.update_sha256 or "").read_bytes()
+            if bundle.digest(data) != one.update_sha256:
+                raise ContributionError(
+                    ErrorCode.DIGEST_MISMATCH, f"the update of assignment {one.assignment_id} changed on the disk"
+                )
+            running.accumulate(tensors.decode_as(task.work.update_specs, data))
+
     def _temp(self, round_: RoundRecord) -> dict[str, Array]:
         if round_.temp is None:
             return {}
         return tensors.decode_as(round_.task.work.temp_specs, self._store.read_temp(round_.temp.sha256))
-
-    def _accumulated(self, task: TaskRecord, reports: tuple[AssignmentRecord, ...]) -> dict[str, Array]:
-        running = WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256))
-        for report in reports if task.work.update else ():
-            data = self._store.update_path(report.assignment_id, report.update_sha256 or "").read_bytes()
-            if bundle.digest(data) != report.update_sha256:
-                raise ContributionError(
-                    ErrorCode.DIGEST_MISMATCH, f"the update of assignment {report.assignment_id} changed on the disk"
-                )
-            running.accumulate(tensors.decode_as(task.work.update_specs, data))
-        return running.finalize()
 
     def _program(self, plan_sha256: str) -> Program:
         if plan_sha256 not in self._programs:
@@ -110,38 +125,3 @@ class Aggregator:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(plan_sha256)
         return self._programs[plan_sha256]
-
-
-def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart, now: float) -> None:
-    """Open a task's next round, unless somebody else has, or the task has ended meanwhile."""
-    task = queries.tasks.by_id(tx, task_id)
-    if task is None or task.state is not TaskState.RUNNING or queries.rounds.open_of_task(tx, task_id):
-        return
-    round_number = queries.rounds.last_number(tx, task_id) + 1
-    queries.rounds.add(
-        tx,
-        str(uuid.uuid4()),
-        task_id,
-        round_number,
-        reads_round=reads_round,
-        broadcast=start.broadcast,
-        temp=start.temp,
-        now=now,
-    )
-
-
-def complete_round(tx: Connection, round_: RoundRecord, result: RoundResult, now: float) -> None:
-    """Complete a round with its checkpoint and its result, in one transaction; nothing where it has ended meanwhile."""
-    completed = round_clock.end_round(
-        tx, round_, RoundState.COMPLETED, now, metrics=result.metrics, result=result.result
-    )
-    if completed and result.state is not None:
-        queries.checkpoints.add(tx, round_.task.task_id, round_.round_number, result.state, now)
-
-
-def fail_round(tx: Connection, round_: RoundRecord, reason: str, now: float) -> None:
-    """Fail a round by our own error; the task too, when that happened several times running."""
-    round_clock.end_round(tx, round_, RoundState.FAILED, now, reason)
-    last = queries.rounds.last_states(tx, round_.task.task_id, FAILED_ROUNDS_IN_A_ROW)
-    if len(last) == FAILED_ROUNDS_IN_A_ROW and set(last) == {RoundState.FAILED}:
-        queries.tasks.end(tx, round_.task.task_id, TaskState.FAILED, now, reason)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import CheckpointRecord, RoundRecord, TaskRecord
-from orchestrator.domain import rounds
+from orchestrator.domain import rounds, sums
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from wire.messages import Resource
@@ -19,9 +19,9 @@ _REASONS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Due:
-    """What a tick found to be done outside a transaction: sums to make, and broadcasts to prepare."""
+    """What a tick found to be done outside a transaction: rounds with sums to make, and broadcasts to prepare."""
 
-    to_aggregate: tuple[str, ...]
+    to_sum: tuple[str, ...]
     to_open: tuple[TaskRecord, ...]
 
 
@@ -29,9 +29,10 @@ def tick(tx: Connection, now: float) -> Due:
     """Take every transition that is due, end tasks that are complete, and say what else waits."""
     for round_ in queries.rounds.open_ones(tx):
         advance(tx, round_.round_id, now)
-    aggregating = [round_.round_id for round_ in queries.rounds.open_ones(tx) if round_.state is RoundState.AGGREGATION]
+    open_rounds = queries.rounds.open_ones(tx)
+    to_sum = [round_.round_id for round_ in open_rounds if sums.may_be_due(round_.progress, round_.sharded)]
     waiting = queries.tasks.running_without_open_round(tx)
-    return Due(tuple(aggregating), tuple(task for task in waiting if _wants_round(tx, task, now)))
+    return Due(tuple(to_sum), tuple(task for task in waiting if _wants_round(tx, task, now)))
 
 
 def advance(tx: Connection, round_id: str, now: float) -> None:

@@ -4,6 +4,7 @@ Whether the order of the updates matters is the plan's own affair. A host counts
 assignments' ids, so that a sum made again after a crash is the same.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 from plans.manifest import Aggregation, Port, Work
@@ -33,6 +34,14 @@ class CustomAccumulator:
         ports = {OTHER_PREFIX + name: port for name, port in self._entry.accumulator.items()}
         values = {OTHER_PREFIX + name: value for name, value in other._held.items()}
         self._held = self._call("merge", self._entry.accumulator | ports, {**self._held, **values})
+
+    def held(self) -> list[Array]:
+        """The accumulator's tensors."""
+        return [self._held[name] for name in self._entry.accumulator]
+
+    def hold(self, arrays: Sequence[Array]) -> None:
+        """Hold the tensors of another."""
+        self._held = dict(zip(self._entry.accumulator, arrays, strict=True))
 
     def finalize(self) -> dict[str, Array]:
         """What the plan's `report` gives."""

@@ -4,7 +4,7 @@ Of nobody, they are what leaves every other value as it is: the dtype's largest 
 maximum, as in TensorFlow Federated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +32,14 @@ class Extremes:
     def merge(self, other: Self) -> None:
         """Compare with the extremes of other updates."""
         self.accumulate(other._values)
+
+    def held(self) -> list[Array]:
+        """The extremes so far."""
+        return list(self._values.values())
+
+    def hold(self, arrays: Sequence[Array]) -> None:
+        """Hold the extremes of another."""
+        self._values = dict(zip(self._values, arrays, strict=True))
 
     def finalize(self) -> dict[str, Array]:
         """The extremes."""

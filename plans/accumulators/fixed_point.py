@@ -6,7 +6,7 @@ different workers merge to the same bits. With 32 fraction bits a step is 2.3e-1
 `plans.accumulators.contributions` keeps out what could overflow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -34,6 +34,14 @@ class FixedPointSum:
         """Add the sums of other updates."""
         for name in self._sums:
             self._sums[name] += other._sums[name]
+
+    def held(self) -> list[Array]:
+        """The sums."""
+        return list(self._sums.values())
+
+    def hold(self, arrays: Sequence[Array]) -> None:
+        """Hold the sums of another."""
+        self._sums = dict(zip(self._sums, arrays, strict=True))
 
     def finalize(self) -> dict[str, Array]:
         """The sums in the tensors' own dtypes.

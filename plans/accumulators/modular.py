@@ -1,6 +1,6 @@
 """Sums modulo a number, of integers that are smaller than it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -26,6 +26,14 @@ class ModularSum:
     def merge(self, other: Self) -> None:
         """Add the sums of other updates."""
         self.accumulate(other._sums)
+
+    def held(self) -> list[Array]:
+        """The sums."""
+        return list(self._sums.values())
+
+    def hold(self, arrays: Sequence[Array]) -> None:
+        """Hold the sums of another."""
+        self._sums = dict(zip(self._sums, arrays, strict=True))
 
     def finalize(self) -> dict[str, Array]:
         """The sums in the tensors' own dtypes, which hold all numbers below the modulus."""

@@ -1,6 +1,7 @@
 """What every accumulator of one aggregation entry does."""
 
-from typing import Protocol, Self
+from collections.abc import Sequence
+from typing import Protocol, Self, runtime_checkable
 
 from wire.tensors import Array, Tensors
 
@@ -22,4 +23,17 @@ class Accumulator(Protocol):
         Raises:
             ContributionError: a total does not fit its dtype.
         """
+        ...
+
+
+@runtime_checkable
+class StoredAccumulator(Accumulator, Protocol):
+    """One that is much smaller than the updates it has counted, so that it can be put away and taken up again."""
+
+    def held(self) -> list[Array]:
+        """What it holds, as arrays whose number the plan alone decides."""
+        ...
+
+    def hold(self, arrays: Sequence[Array]) -> None:
+        """Hold what another of the same entry held."""
         ...

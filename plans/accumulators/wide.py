@@ -6,7 +6,7 @@ limbs of 32 bits, each in an int64: an addition touches two limbs, and the 31 bi
 thousand million additions, which are passed on when the sum is read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -46,6 +46,20 @@ class WideSum:
         """Add the sums of other updates."""
         for name in self._limbs:
             self._limbs[name] += other._limbs[name]
+
+    def held(self) -> list[Array]:
+        """For each tensor, the limbs that are not all zero, and which they are: three of ten for most updates."""
+        given: list[Array] = []
+        for limbs in self._limbs.values():
+            is_used = np.asarray(limbs.any(axis=1))
+            given += [is_used, limbs[is_used]]
+        return given
+
+    def hold(self, arrays: Sequence[Array]) -> None:
+        """Hold the sums of another."""
+        for limbs, is_used, used in zip(self._limbs.values(), arrays[::2], arrays[1::2], strict=True):
+            limbs[is_used] = used
+            limbs[~is_used] = 0
 
     def finalize(self) -> dict[str, Array]:
         """The sums in the tensors' own dtypes, floats rounded once, to the nearest.

@@ -3,17 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Self
 
+import numpy as np
+
 from plans.accumulators.contributions import check_contribution
 from plans.accumulators.custom import CustomAccumulator
 from plans.accumulators.extremes import Extremes
 from plans.accumulators.fixed_point import FixedPointSum
 from plans.accumulators.modular import ModularSum
-from plans.accumulators.protocol import Accumulator
+from plans.accumulators.protocol import Accumulator, StoredAccumulator
 from plans.accumulators.robust import RobustMean
 from plans.accumulators.wide import WideSum
 from plans.errors import ProgramError, UnsupportedPlanError, ZeroWeightError
 from plans.manifest import Aggregation, Kind, Port, Work
 from plans.program import Program
+from wire import tensors
 from wire.tensors import Array, Tensors
 
 WideSums = Callable[[Mapping[str, Port]], Accumulator]
@@ -35,6 +38,8 @@ class WorkAccumulator:
     def __init__(self, work: Work, cohort: int, server: Program | None = None, wide: WideSums = WideSum) -> None:
         self._work = work
         self._cohort = cohort
+        self._server = server
+        self._wide = wide
         self._entries: list[Accumulator] = [_accumulator(entry, work, server, wide) for entry in work.aggregation]
         self.count = 0
 
@@ -55,6 +60,27 @@ class WorkAccumulator:
         self._count(other.count)
         for entry, others in zip(self._entries, other._entries, strict=True):
             entry.merge(others)
+
+    def encode(self) -> bytes:
+        """The partial aggregate, to put away.
+
+        Raises:
+            UnsupportedPlanError: an entry keeps every update, see `is_summed_in_parts`.
+        """
+        held = {"count": np.array(self.count, np.int64)}
+        for number, entry in enumerate(self._entries):
+            held |= {f"entry_{number}_{place}": values for place, values in enumerate(_stored(entry).held())}
+        return tensors.encode(held)
+
+    def merge_encoded(self, data: bytes) -> None:
+        """Add a partial aggregate that was put away, of other updates of the same round."""
+        held = tensors.decode(data)
+        self._count(int(held["count"]))
+        for number, entry in enumerate(self._entries):
+            other = _stored(_accumulator(self._work.aggregation[number], self._work, self._server, self._wide))
+            prefix = f"entry_{number}_"
+            other.hold([held[f"{prefix}{place}"] for place in range(sum(name.startswith(prefix) for name in held))])
+            entry.merge(other)
 
     def finalize(self) -> dict[str, Array]:
         """The logical tensors of `work.aggregate`.
@@ -78,6 +104,17 @@ class WorkAccumulator:
         if self.count + more > self._cohort:
             raise OverflowError(f"{self.count + more} updates in a sum that was made for {self._cohort}")
         self.count += more
+
+
+def is_summed_in_parts(work: Work) -> bool:
+    """Whether a partial aggregate of a work's updates is smaller than they are: robust kinds keep them all."""
+    return not any(entry.kind.is_robust for entry in work.aggregation)
+
+
+def _stored(entry: Accumulator) -> StoredAccumulator:
+    if not isinstance(entry, StoredAccumulator):
+        raise UnsupportedPlanError(f"{type(entry).__name__} keeps every update; it has no partial sums to put away")
+    return entry
 
 
 def _accumulator(entry: Aggregation, work: Work, server: Program | None, wide: WideSums) -> Accumulator:

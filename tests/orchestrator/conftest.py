@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from orchestrator.db import migrate
-from orchestrator.db.database import sqlite_engine
+from orchestrator.db.engines import sqlite_engine
 from tests.orchestrator.serving import Orchestrator, Population
+from tests.postgresql import PostgresqlServer, engine_on, running
 
 
 @pytest.fixture(scope="session")
@@ -23,21 +24,49 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def engine(migrated: Path, tmp_path: Path) -> Iterator[Engine]:
-    """An engine on an empty database of its own."""
-    shutil.copy(migrated, tmp_path / "fedelta.db")
-    opened = sqlite_engine(str(tmp_path / "fedelta.db"))
-    yield opened
-    opened.dispose()
-
-
 @pytest.fixture(scope="session")
-def kept_empty(migrated: Path) -> Iterator[Engine]:
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL with a database `migrated`, to copy."""
+    with running() as server:
+        with engine_on(server.create("migrated")) as engine:
+            migrate.upgrade(engine)
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgresqlServer) -> Iterator[str]:
+    """An empty database of the test's own on PostgreSQL."""
+    name = uuid.uuid4().hex
+    yield postgresql.create(name, template="migrated")
+    postgresql.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of the test's own, of either kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    path = request.getfixturevalue("tmp_path") / "fedelta.db"
+    shutil.copy(request.getfixturevalue("migrated"), path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on an empty database of its own, of either kind."""
+    with engine_on(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def kept_empty(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine on an empty database, which every test leaves as it was."""
-    opened = sqlite_engine(str(migrated))
-    yield opened
-    opened.dispose()
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql").url("migrated")
+    else:
+        url = f"sqlite:///{request.getfixturevalue('migrated')}"
+    with engine_on(url) as opened:
+        yield opened
 
 
 @pytest.fixture

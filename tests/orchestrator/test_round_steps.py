@@ -77,7 +77,7 @@ def report(tx: Connection, assignment_id: str | None, state: AssignmentState, no
 
 def check_ended(tx: Connection, policy: RoundPolicy, assigned: int) -> None:
     """A round that had a device has ended, or has all it needs to be summed; the others still wait for one."""
-    round_, reports = round_of(tx), queries.assignments.reported_in(tx, "round")
+    round_, reports = round_of(tx), queries.assignments.contributions(tx, "round")
     if assigned == 0:
         assert round_.state is RoundState.SELECTION
         return

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect
 
 from alembic import command
 from orchestrator.db import migrate, tables
-from orchestrator.db.database import sqlite_engine
+from tests.postgresql import engine_on
 
 
 def schema_of(engine: Engine) -> dict[str, object]:
@@ -34,11 +34,11 @@ def test_the_migrations_make_the_tables_of_the_code(engine: Engine) -> None:
         assert compare_metadata(context, tables.metadata) == []
 
 
-def test_tables_made_without_migrations_are_the_same(engine: Engine, tmp_path: Path) -> None:
-    other = sqlite_engine(str(tmp_path / "other.db"))
-    tables.metadata.create_all(other)
-    assert schema_of(other) == schema_of(engine)
-    other.dispose()
+def test_tables_made_without_migrations_are_the_same(engine: Engine) -> None:
+    migrated = schema_of(engine)
+    command.downgrade(migrate.alembic_config(engine), "base")
+    tables.metadata.create_all(engine)
+    assert schema_of(engine) == migrated
 
 
 def test_the_migrations_lead_up_and_down_and_up_again(engine: Engine) -> None:
@@ -63,6 +63,6 @@ PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}  # 2 is F
 
 
 @pytest.mark.parametrize(("pragma", "value"), PRAGMAS.items())
-def test_every_connection_writes_ahead_and_flushes_every_commit(engine: Engine, pragma: str, value: object) -> None:
-    with engine.connect() as one, engine.connect() as other:
+def test_every_connection_writes_ahead_and_flushes_every_commit(migrated: Path, pragma: str, value: object) -> None:
+    with engine_on(f"sqlite:///{migrated}") as engine, engine.connect() as one, engine.connect() as other:
         assert [connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() for connection in (one, other)] == [value] * 2

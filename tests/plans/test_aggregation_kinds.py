@@ -72,13 +72,16 @@ CASES = {
 
 
 def aggregated(work: Work, groups: Sequence[Sequence[Array]]) -> Array:
-    """Each group in an accumulator of its own, merged in their order."""
+    """Each group in an accumulator of its own, merged in their order; every other is put away and taken up again."""
     whole = WorkAccumulator(work, COHORT)
-    for group in groups:
+    for number, group in enumerate(groups):
         part = WorkAccumulator(work, COHORT)
         for value in group:
             part.accumulate({"v": value})
-        whole.merge(part)
+        if number % 2:
+            whole.merge(part)
+        else:
+            whole.merge_encoded(part.encode())
     return whole.finalize()["v"]
 
 

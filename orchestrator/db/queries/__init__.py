@@ -8,7 +8,8 @@ from orchestrator.db.queries import (
     populations,
     rounds,
     sessions,
+    shards,
     tasks,
 )
 
-__all__ = ["assignments", "checkpoints", "devices", "operators", "populations", "rounds", "sessions", "tasks"]
+__all__ = ["assignments", "checkpoints", "devices", "operators", "populations", "rounds", "sessions", "shards", "tasks"]

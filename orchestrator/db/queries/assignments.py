@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
-from orchestrator.db.records import AssignmentRecord
+from orchestrator.db.records import AssignmentRecord, ContributionRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
 
@@ -53,11 +53,16 @@ def took_part(tx: Connection, round_id: str, device_id: str) -> bool:
     return tx.execute(query.where(t.assignments.c.device_id == device_id)).first() is not None
 
 
-def reported_in(tx: Connection, round_id: str) -> tuple[AssignmentRecord, ...]:
-    """The assignments of a round that were reported complete."""
-    query = rows.select_assignments().where(t.assignments.c.round_id == round_id)
-    reported = query.where(t.assignments.c.state == AssignmentState.REPORTED.value)
-    return tuple(rows.assignment(row) for row in tx.execute(reported.order_by(t.assignments.c.assignment_id)))
+def contributions(tx: Connection, round_id: str) -> tuple[ContributionRecord, ...]:
+    """What a round's completed reports brought, always in the same order."""
+    query = rows.select_contributions().where(t.assignments.c.round_id == round_id)
+    return tuple(rows.contribution(row) for row in tx.execute(query))
+
+
+def contributions_in_no_shard(tx: Connection, round_id: str) -> tuple[ContributionRecord, ...]:
+    """Those of them whose updates are in no shard."""
+    query = rows.select_contributions().where(t.assignments.c.round_id == round_id)
+    return tuple(rows.contribution(row) for row in tx.execute(query.where(t.assignments.c.shard_id.is_(None))))
 
 
 def ids_in(tx: Connection, round_id: str) -> tuple[str, ...]:

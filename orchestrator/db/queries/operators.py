@@ -1,4 +1,4 @@
-"""Operators' keys."""
+"""Operators' keys, and the key that signs plans."""
 
 from sqlalchemy import Connection, insert, select
 
@@ -18,3 +18,13 @@ def api_key_exists(tx: Connection, key_sha256: str) -> bool:
 def any_api_key(tx: Connection) -> bool:
     """Whether there is an operator key at all: that is, whether this is not the first start."""
     return tx.execute(select(t.api_keys.c.name).limit(1)).first() is not None
+
+
+def pinned_key(tx: Connection) -> str | None:
+    """The id of the key that signs this database's plans, which devices have pinned; None before the first start."""
+    return tx.execute(select(t.plan_keys.c.key_id)).scalar()
+
+
+def pin_key(tx: Connection, key_id: str, now: float) -> None:
+    """Say which key signs this database's plans."""
+    tx.execute(insert(t.plan_keys).values(key_id=key_id, created_at=now))

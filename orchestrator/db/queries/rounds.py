@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
-from orchestrator.db.records import RoundRecord
+from orchestrator.db.records import Lease, RoundRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.rounds import RoundState
@@ -140,6 +140,29 @@ def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, 
     return moved.rowcount == 1
 
 
+def lease(tx: Connection, round_id: str, taken: Lease, now: float) -> bool:
+    """Claim the closing of a round; False where another worker has it."""
+    claimed = tx.execute(
+        update(t.rounds)
+        .where(t.rounds.c.round_id == round_id)
+        .where(t.rounds.c.state == RoundState.AGGREGATION.value)
+        .where(t.rounds.c.lease_token == taken.token - 1)
+        .where(func.coalesce(t.rounds.c.lease_until, now) <= now)
+        .values(worker=taken.worker, lease_until=taken.until, lease_token=taken.token)
+    )
+    return claimed.rowcount == 1
+
+
+def renew(tx: Connection, round_id: str, token: int, until: float) -> bool:
+    """Keep the claim of a round's closing for longer; False where it is lost."""
+    return _held(tx, round_id, token, {"lease_until": until})
+
+
+def is_held(tx: Connection, round_id: str, token: int) -> bool:
+    """Whether the claim of a round's closing is still good."""
+    return _held(tx, round_id, token, {"lease_token": token})
+
+
 def claim_place(tx: Connection, round_id: str, cohort: int, now: float) -> bool:
     """Take one of a round's places; False where none is left."""
     claimed = tx.execute(
@@ -156,3 +179,14 @@ def count_ending(tx: Connection, round_id: str, state: AssignmentState) -> None:
     """Count in its round that a device ended its assignment."""
     column = t.rounds.c.reported if state is AssignmentState.REPORTED else t.rounds.c.settled
     tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values({column: column + 1}))
+
+
+def _held(tx: Connection, round_id: str, token: int, values: dict[str, Any]) -> bool:
+    changed = tx.execute(
+        update(t.rounds)
+        .where(t.rounds.c.round_id == round_id)
+        .where(t.rounds.c.state == RoundState.AGGREGATION.value)
+        .where(t.rounds.c.lease_token == token)
+        .values(values)
+    )
+    return changed.rowcount == 1
