@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import CheckpointRecord, ContributionRecord, Lease, RoundRecord, ShardRecord
+from orchestrator.domain import sums
 from orchestrator.domain.rounds import RoundState
-from orchestrator.domain.sums import LEASE_SECONDS, SHARD_UPDATES, Chore, Shards, next_chore
+from orchestrator.domain.sums import LEASE_SECONDS, Chore, Shards, next_chore
 from orchestrator.domain.tasks import FAILED_ROUNDS_IN_A_ROW, TaskState
 from orchestrator.services import round_clock
 from orchestrator.services.aggregation import RoundResult, RoundStart
@@ -130,7 +131,7 @@ def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart
 
 def _new_shard(tx: Connection, round_: RoundRecord, lease: Lease) -> ShardClaim:
     shard_id = str(uuid.uuid4())
-    queries.shards.add(tx, shard_id, round_.round_id, lease, SHARD_UPDATES)
+    queries.shards.add(tx, shard_id, round_.round_id, lease, sums.SHARD_UPDATES)
     return ShardClaim(round_, lease, shard_id, queries.shards.contributions(tx, shard_id))
 
 

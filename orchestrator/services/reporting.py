@@ -58,7 +58,7 @@ async def report(context: Context, device: DeviceRecord, assignment_id: str, mes
     _check_open(assignment)
     await asyncio.to_thread(_check_report, context, device, assignment, message)
     receipt = await context.database.write(
-        lambda tx: _settle(tx, _own_assignment(tx, device, assignment_id), message, context.clock())
+        lambda tx: settle(tx, _own_assignment(tx, device, assignment_id), message, context.clock())
     )
     context.wake.set()
     return receipt
@@ -94,7 +94,12 @@ def _check_open(assignment: AssignmentRecord) -> None:
         )
 
 
-def _settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: float) -> ReportReceipt:
+def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: float) -> ReportReceipt:
+    """End an assignment with a report that was checked; with the same report again, give the first answer again.
+
+    Raises:
+        ConflictError: it is settled otherwise, or its round takes no report any more.
+    """
     earlier = _earlier_receipt(assignment, message)
     if earlier is not None:
         return earlier

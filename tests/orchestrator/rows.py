@@ -18,13 +18,13 @@ CHECK_IN = CheckIn(
 )
 
 
-def task_of(policy: RoundPolicy, task_id: str = "task") -> TaskRecord:
+def task_of(policy: RoundPolicy, task_id: str = "task", plan_sha256: str = BLOB.sha256) -> TaskRecord:
     """A running task that trains with the golden plan."""
     return TaskRecord(
         task_id=task_id,
         name="linear",
         population="default",
-        plan_sha256=BLOB.sha256,
+        plan_sha256=plan_sha256,
         manifest=PLAN.manifest,
         work_name="train",
         reads=None,

@@ -1,0 +1,305 @@
+"""Whatever devices, workers, time and crashes do, no promise is broken: on SQLite and on PostgreSQL.
+
+A machine that tries at random: devices check in, report, repeat themselves and fall silent; workers claim sums, die
+with them, and come back when they were given up; transactions are lost before their commit, answers after it. What the
+machine knows of it all is one thing: which updates were acknowledged. From these alone it works out every round anew,
+in one go, and compares bits.
+"""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import Connection, Engine
+
+from orchestrator.db import queries
+from orchestrator.db.records import DeviceRecord, RoundRecord
+from orchestrator.domain import sums
+from orchestrator.domain.rounds import OPEN, RoundState
+from orchestrator.errors import ConflictError, InvalidRequestError
+from orchestrator.services import check_in, chores, reporting, round_clock
+from orchestrator.services.aggregation import Aggregator, RoundResult
+from orchestrator.services.chores import Claim, ShardClaim
+from orchestrator.storage import FolderStore
+from plans import bundle, server
+from plans.accumulators.work import WorkAccumulator
+from plans.program import Program
+from tests.golden.make_plans import LINEAR
+from tests.orchestrator.device import METRICS, update_of
+from tests.orchestrator.rows import CHECK_IN, add_devices, task_of
+from tests.orchestrator.test_round_steps import RANDOMNESS
+from tests.plans.linear import PLAN, TRAIN
+from tests.postgresql import PostgresqlServer, engine_on
+from wire import tensors
+from wire.messages import Assignment, Outcome, Report, Resource, UpdateManifest
+from wire.operator_messages import RoundPolicy
+from wire.tensors import Array
+
+DEVICES = 7
+POLICY = RoundPolicy(
+    rounds=3,
+    cohort=5,
+    report_goal=4,
+    minimum_reports=2,
+    selection_deadline_seconds=20,
+    reporting_deadline_seconds=40,
+)
+SERVER = Program(PLAN.server)
+VALUES = st.tuples(*[st.integers(-8, 8).map(float)] * 3, st.integers(1, 5).map(float))
+
+
+class Promises(RuleBasedStateMachine):
+    """See the module's description."""
+
+    make_engine: ClassVar[Callable[[ExitStack], Engine]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exit = ExitStack()
+        self.engine = type(self).make_engine(self.exit)
+        folder = Path(self.exit.enter_context(tempfile.TemporaryDirectory(prefix="fedelta-promises-")))
+        self.store = FolderStore(folder)
+        self.aggregator = Aggregator(self.store)
+        self.exit.enter_context(patch.object(sums, "SHARD_UPDATES", 2))
+        self.now = 1000.0
+        self.devices: list[DeviceRecord] = []
+        self.assigned: dict[str, Assignment] = {}
+        self.acknowledged: dict[str, tuple[str, Report, dict[str, Array]]] = {}
+        self.claims: list[Claim] = []
+        self.completed: dict[int, object] = {}
+
+    @contextmanager
+    def transaction(self, lost: bool = False) -> Iterator[Connection]:
+        """One transaction; a lost one leaves nothing behind."""
+        with self.engine.connect() as tx:
+            yield tx
+            tx.rollback() if lost else tx.commit()
+
+    @initialize()
+    def push(self) -> None:
+        plan, first = self.store.put(LINEAR.read_bytes()), self.store.put(tensors.encode(PLAN.initial))
+        with self.transaction() as tx:
+            queries.populations.add(tx, "default", 0.0)
+            self.devices = add_devices(tx, DEVICES)
+            queries.tasks.add_plan(tx, plan, PLAN.manifest, 0.0)
+            queries.tasks.add(tx, task_of(POLICY, plan_sha256=plan.sha256))
+            queries.checkpoints.add(tx, "task", 0, first, 0.0)
+
+    @rule(device=st.integers(0, DEVICES - 1), lost=st.booleans())
+    def check_in(self, device: int, lost: bool) -> None:
+        found = self.devices[device]
+        with self.transaction(lost) as tx:
+            reply = check_in.check_in(tx, found, CHECK_IN, interval_seconds=5, randomness=RANDOMNESS, now=self.now)
+            if reply.assignment is not None and not lost:
+                self.assigned[found.device_id] = reply.assignment
+
+    @rule(values=st.lists(VALUES, min_size=DEVICES, max_size=DEVICES))
+    def everybody_works(self, values: list[tuple[float, float, float, float]]) -> None:
+        """So that rounds come to their end more often than chance would have it."""
+        self.tick(lost=False)
+        for device in range(DEVICES):
+            self.check_in(device, lost=False)
+            assignment = self.assigned.get(self.devices[device].device_id)
+            if assignment is not None and assignment.assignment_id not in self.acknowledged:
+                self.send(assignment, values[device], lost=False)
+            if device % 2:
+                self.claim(lost=False)
+
+    @precondition(lambda self: self.assigned)
+    @rule(data=st.data(), values=VALUES, lost=st.booleans())
+    def report(self, data: st.DataObject, values: tuple[float, float, float, float], lost: bool) -> None:
+        self.send(self.assigned[data.draw(st.sampled_from(sorted(self.assigned)))], values, lost)
+
+    def send(self, assignment: Assignment, values: tuple[float, float, float, float], lost: bool) -> None:
+        update = update_of(values[:2], values[2], values[3])
+        encoded = tensors.encode(update)
+        resource = Resource(bundle.digest(encoded), len(encoded))
+        try:
+            incoming = self.store.receive_update(assignment.assignment_id, resource)
+        except InvalidRequestError:
+            return  # it has sent too many others
+        incoming.write(encoded)
+        incoming.finish()
+        message = Report(Outcome.COMPLETED, METRICS, UpdateManifest(resource, "signed"))
+        self.settle(assignment, message, update, lost)
+
+    @precondition(lambda self: self.acknowledged)
+    @rule(data=st.data())
+    def report_again(self, data: st.DataObject) -> None:
+        """A device that never heard the answer repeats itself, whatever became of the round."""
+        assignment_id = data.draw(st.sampled_from(sorted(self.acknowledged)))
+        _, message, update = self.acknowledged[assignment_id]
+        with self.transaction() as tx:
+            found = queries.assignments.by_id(tx, assignment_id)
+            assert found is not None
+            receipt = reporting.settle(tx, found, message, self.now)
+        assert receipt.update_sha256 == bundle.digest(tensors.encode(update))
+
+    @precondition(lambda self: self.assigned)
+    @rule(data=st.data(), outcome=st.sampled_from([Outcome.DECLINED, Outcome.FAILED]), lost=st.booleans())
+    def give_up(self, data: st.DataObject, outcome: Outcome, lost: bool) -> None:
+        assignment = self.assigned[data.draw(st.sampled_from(sorted(self.assigned)))]
+        self.settle(assignment, Report(outcome, reason="too hot"), None, lost)
+
+    def settle(self, assignment: Assignment, message: Report, update: dict[str, Array] | None, lost: bool) -> None:
+        with self.transaction(lost) as tx:
+            found = queries.assignments.by_id(tx, assignment.assignment_id)
+            assert found is not None
+            try:
+                reporting.settle(tx, found, message, self.now)
+            except ConflictError:
+                return
+            if update is not None and not lost:
+                self.acknowledged[assignment.assignment_id] = (found.round.round_id, message, update)
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 45.0, sums.LEASE_SECONDS + 1]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(lost=st.booleans())
+    def tick(self, lost: bool) -> None:
+        with self.transaction(lost) as tx:
+            due = round_clock.tick(tx, self.now)
+        if not lost:
+            self.open_rounds(due)
+
+    def open_rounds(self, due: round_clock.Due) -> None:
+        for task in due.to_open:
+            with self.transaction() as tx:
+                checkpoint = round_clock.base_checkpoint(tx, task)
+            assert checkpoint is not None
+            start = self.aggregator.prepare(task, checkpoint.resource)
+            for _ in range(2):  # two workers prepared the same
+                with self.transaction() as tx:
+                    chores.open_round(tx, task.task_id, checkpoint.round_number, start, self.now)
+
+    @rule(lost=st.booleans())
+    def claim(self, lost: bool) -> None:
+        for round_ in self.rounds():
+            with self.transaction(lost) as tx:
+                claimed = chores.claim(tx, round_.round_id, f"worker-{len(self.claims)}", self.now)
+            if claimed is not None and not lost:
+                self.claims.append(claimed)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), lost=st.booleans())
+    def do_a_chore(self, data: st.DataObject, lost: bool) -> None:
+        """Any claim ever made: also one that was given up long ago, or done before by the same slow worker."""
+        self.finish(data.draw(st.sampled_from(self.claims[-6:])), lost)
+
+    def done(self, claimed: Claim) -> Resource | RoundResult:
+        task = claimed.round.task
+        if isinstance(claimed, ShardClaim):
+            return self.aggregator.sum_shard(task, claimed.contributions)
+        partial_sums = [shard.sum for shard in claimed.shards if shard.sum is not None]
+        assert len(partial_sums) == len(claimed.shards)
+        return self.aggregator.close(
+            claimed.round, claimed.checkpoint.resource, partial_sums, claimed.rest, claimed.metrics
+        )
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        with self.transaction() as tx:
+            chores.renew(tx, data.draw(st.sampled_from(self.claims)), self.now)
+
+    def rounds(self) -> tuple[RoundRecord, ...]:
+        with self.transaction() as tx:
+            return queries.rounds.of_task(tx, "task")
+
+    @invariant()
+    def acknowledged_updates_are_counted_once(self) -> None:
+        """Every completed round is, to the bit, what its acknowledged updates come to, and none of them is missing."""
+        for round_ in self.rounds():
+            of_this = {name: update for name, (held, _, update) in self.acknowledged.items() if held == round_.round_id}
+            assert round_.progress.reported == len(of_this)
+            if round_.state is RoundState.COMPLETED:
+                assert self.checkpoint(round_.round_number) == self.expected(round_, of_this)
+
+    @invariant()
+    def a_completed_round_never_changes(self) -> None:
+        for round_ in self.rounds():
+            if round_.state not in OPEN:
+                assert self.completed.setdefault(round_.round_number, round_) == round_
+
+    @invariant()
+    def no_cohort_is_too_large(self) -> None:
+        assert all(round_.progress.places_taken <= POLICY.cohort for round_ in self.rounds())
+
+    def checkpoint(self, round_number: int) -> bytes:
+        with self.transaction() as tx:
+            kept = {one.round_number: one for one in queries.checkpoints.of_task(tx, "task")}
+        return self.store.read(kept[round_number].resource.sha256)
+
+    def expected(self, round_: RoundRecord, updates: dict[str, dict[str, Array]]) -> bytes:
+        running = WorkAccumulator(TRAIN, POLICY.cohort)
+        for update in updates.values():
+            running.accumulate(update)
+        before = tensors.decode_as(PLAN.manifest.state_specs, self.checkpoint(round_.reads_round))
+        updated = server.update(SERVER, PLAN.manifest, TRAIN, before, running.finalize())
+        return tensors.encode(updated.state)
+
+    def teardown(self) -> None:
+        """When everybody has gone, time and one worker bring every round that had a device to its end."""
+        try:
+            if self.devices:
+                for _ in range(12):
+                    self.now += 61.0
+                    with self.transaction() as tx:
+                        round_clock.tick(tx, self.now)
+                    self.claim(lost=False)
+                    for claimed in self.claims[-6:]:
+                        self.finish(claimed)
+                event(f"rounds completed: {sum(one.state is RoundState.COMPLETED for one in self.rounds())}")
+                event(f"shards: {sum(isinstance(claimed, ShardClaim) for claimed in self.claims)}")
+                left = [round_ for round_ in self.rounds() if round_.state in OPEN]
+                assert all(round_.progress.assigned == 0 for round_ in left)
+                self.acknowledged_updates_are_counted_once()
+        finally:
+            self.exit.close()
+
+    def finish(self, claimed: Claim, lost: bool = False) -> None:
+        result = self.done(claimed)
+        with self.transaction(lost) as tx:
+            if isinstance(claimed, ShardClaim):
+                assert isinstance(result, Resource)
+                chores.settle_shard(tx, claimed, result)
+            else:
+                assert isinstance(result, RoundResult)
+                chores.complete_round(tx, claimed, result, self.now)
+
+
+MACHINE = settings(max_examples=12, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None)
+
+
+def test_on_sqlite(migrated: Path) -> None:
+    def make(exit_: ExitStack) -> Engine:
+        folder = exit_.enter_context(tempfile.TemporaryDirectory(prefix="fedelta-promises-"))
+        shutil.copy(migrated, Path(folder) / "fedelta.db")
+        return exit_.enter_context(engine_on(f"sqlite:///{folder}/fedelta.db"))
+
+    run(make)
+
+
+def test_on_postgresql(postgresql: PostgresqlServer) -> None:
+    def make(exit_: ExitStack) -> Engine:
+        name = uuid.uuid4().hex
+        url = postgresql.create(name, template="migrated")
+        exit_.callback(postgresql.drop, name)
+        return exit_.enter_context(engine_on(url))
+
+    run(make)
+
+
+def run(make: Callable[[ExitStack], Engine]) -> None:
+    machine: Any = type("Machine", (Promises,), {"make_engine": staticmethod(make)})
+    machine.TestCase.settings = MACHINE
+    machine.TestCase().runTest()
