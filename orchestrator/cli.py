@@ -30,7 +30,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check-in-seconds",
         type=float,
         default=2.0,
-        help="about how often a device without work comes back (default: %(default)s)",
+        help="no device without work comes back more often than about this (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--check-ins-per-second",
+        type=float,
+        default=500.0,
+        help="how many are welcome; with more devices each comes less often (default: %(default)s)",
     )
 
 
@@ -56,7 +62,11 @@ def _run(arguments: argparse.Namespace) -> int:
         logging.getLogger(library).setLevel(logging.WARNING)
     os.umask(0o077)  # the database, the key and single updates are nobody else's to read
     try:
-        settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
+        settings = Settings(
+            data_dir=arguments.data_dir,
+            check_in_seconds=arguments.check_in_seconds,
+            check_ins_per_second=arguments.check_ins_per_second,
+        )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

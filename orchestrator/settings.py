@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.domain.pacing import Limits
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -11,7 +13,9 @@ class Settings:
 
     Attributes:
         data_dir: holds the database, the store and the plan-signing key; made where it is missing.
-        check_in_seconds: about how often a device without work comes back.
+        check_in_seconds: no device without work comes back more often than about this.
+        longest_check_in_seconds: no device is told to wait for longer.
+        check_ins_per_second: how many the server is ready to answer; devices are told to wait accordingly.
         tick_seconds: at most so long until a deadline that has passed is noticed.
         session_seconds: how long a device's session token is good.
         challenge_seconds: how long a device may take to sign a challenge.
@@ -23,6 +27,8 @@ class Settings:
 
     data_dir: Path
     check_in_seconds: float = 2.0
+    longest_check_in_seconds: float = 3600.0
+    check_ins_per_second: float = 500.0
     tick_seconds: float = 0.25
     session_seconds: float = 3600.0
     challenge_seconds: float = 60.0
@@ -32,8 +38,15 @@ class Settings:
     export_seconds: float = 900.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.check_in_seconds) and self.check_in_seconds > 0):
-            raise ValueError(f"check_in_seconds must be a positive number, found {self.check_in_seconds}")
+        for name in ("check_in_seconds", "longest_check_in_seconds", "check_ins_per_second"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a positive number, found {value}")
+
+    @property
+    def pacing_limits(self) -> Limits:
+        """What devices' waits keep to."""
+        return Limits(self.check_in_seconds, self.longest_check_in_seconds, self.check_ins_per_second)
 
     @property
     def database_path(self) -> Path:

@@ -40,6 +40,7 @@ class TaskRecord:
     created_at: float
     ended_at: float | None
     failure: str
+    completed_because: str = ""
 
     @property
     def work(self) -> Work:
@@ -92,3 +93,4 @@ class CheckpointRecord:
     round_number: int
     resource: Resource
     created_at: float
+    label: str = ""

@@ -9,6 +9,17 @@ from orchestrator.db.queries import (
     rounds,
     sessions,
     tasks,
+    traffic,
 )
 
-__all__ = ["assignments", "checkpoints", "devices", "operators", "populations", "rounds", "sessions", "tasks"]
+__all__ = [
+    "assignments",
+    "checkpoints",
+    "devices",
+    "operators",
+    "populations",
+    "rounds",
+    "sessions",
+    "tasks",
+    "traffic",
+]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
@@ -51,6 +51,18 @@ def took_part(tx: Connection, round_id: str, device_id: str) -> bool:
     """Whether a device was selected for a round before."""
     query = select(t.assignments.c.assignment_id).where(t.assignments.c.round_id == round_id)
     return tx.execute(query.where(t.assignments.c.device_id == device_id)).first() is not None
+
+
+def last_round_reported(tx: Connection, task_id: str, device_id: str) -> int | None:
+    """The number of the last round of a task in which a device reported; None where it reported in none."""
+    query = (
+        select(func.max(t.rounds.c.round_number))
+        .join(t.assignments, t.assignments.c.round_id == t.rounds.c.round_id)
+        .where(t.assignments.c.device_id == device_id)
+        .where(t.assignments.c.state == AssignmentState.REPORTED.value)
+        .where(t.rounds.c.task_id == task_id)
+    )
+    return tx.execute(query).scalar()
 
 
 def reported_in(tx: Connection, round_id: str) -> tuple[AssignmentRecord, ...]:
