@@ -123,6 +123,11 @@ class Agent:
         self._told = None
         return Pass() if reply.assignment is None else self._accept(reply.assignment)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an assignment is in flight, which the next pass goes on with."""
+        return self._journal.read() is not None
+
     def _rest(self, rejection: Rejection) -> Pass:
         # Said once, not at every check-in of an idle day.
         level = logging.DEBUG if rejection.reason == self._told else logging.INFO

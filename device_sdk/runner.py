@@ -1,7 +1,9 @@
 """The loop around the agent: pass after pass, and how long to rest between them.
 
 Told when to come back, a device does so; not reached, it waits longer each time, by full jitter (a random share of a
-doubling limit), so that a fleet does not return as one. Sleep and randomness are arguments.
+doubling limit), so that a fleet does not return as one. A device that only wants to check in waits about as long as it
+was last told to, at least: after an outage of the orchestrator, however long, devices come at the rate that it had
+asked for. Sleep and randomness are arguments.
 """
 
 import logging
@@ -30,25 +32,32 @@ def run_forever(agent: Agent, *, sleep: Callable[[float], object], random: Calla
     Raises:
         StateError: the state directory does not do.
     """
-    failures = 0
+    failures, usual = 0, 0.0
     while True:
         try:
             result = agent.run_once()
         except (TransportError, RefusedError) as error:
             failures += 1
             told = error.retry_after_seconds if isinstance(error, TransportError) else None
-            wait = backoff_seconds(failures, random(), told)
+            wait = backoff_seconds(failures, random(), told, 0.0 if agent.is_at_work else usual)
             _log.warning("%s; next in %.1f s", error, wait)
         else:
             failures = 0 if _is_progress(result) else failures + 1
             wait = rest_seconds(result, failures, random())
+            usual = usual if result.rest_seconds is None else wait
         sleep(wait)
 
 
-def backoff_seconds(failures: int, share: float, retry_after_seconds: float | None) -> float:
-    """How long to wait after so many failures in a row: what the orchestrator said, and a random share on top."""
+def backoff_seconds(
+    failures: int, share: float, retry_after_seconds: float | None, usual_seconds: float = 0.0
+) -> float:
+    """How long to wait after so many failures in a row: what the orchestrator said, and a random share on top.
+
+    Args:
+        usual_seconds: how long the device rests between check-ins; 0 where it has work to deliver.
+    """
     jitter = share * min(CAP_SECONDS, BASE_SECONDS * 2.0 ** min(failures - 1, 60))
-    return _clamped(retry_after_seconds or 0.0) + jitter
+    return _clamped(retry_after_seconds or 0.0) + max(jitter, usual_seconds * (0.5 + share))
 
 
 def rest_seconds(result: Pass, failures: int, share: float) -> float:

@@ -52,7 +52,13 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         "--check-in-seconds",
         type=float,
         default=2.0,
-        help="about how often a device without work comes back (default: %(default)s)",
+        help="no device without work comes back more often than about this (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--check-ins-per-second",
+        type=float,
+        default=500.0,
+        help="how many are welcome; with more devices each comes less often (default: %(default)s)",
     )
 
 
@@ -81,6 +87,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             signing_key=arguments.signing_key,
             has_worker=not arguments.no_worker,
             check_in_seconds=arguments.check_in_seconds,
+            check_ins_per_second=arguments.check_ins_per_second,
         )
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.domain.pacing import Limits
 from orchestrator.errors import SettingsError
 
 
@@ -16,7 +17,9 @@ class Settings:
         database_url: of a PostgreSQL database that replicas share; None for a SQLite file in the data folder.
         signing_key: the file of the plan-signing key, the same for every replica; None for one in the data folder.
         has_worker: whether the web service sums and opens rounds itself; at least one process of a database must.
-        check_in_seconds: about how often a device without work comes back.
+        check_in_seconds: no device without work comes back more often than about this.
+        longest_check_in_seconds: no device is told to wait for longer.
+        check_ins_per_second: how many the server is ready to answer; devices are told to wait accordingly.
         tick_seconds: at most so long until a deadline that has passed is noticed.
         session_seconds: how long a device's session token is good.
         challenge_seconds: how long a device may take to sign a challenge.
@@ -31,6 +34,8 @@ class Settings:
     signing_key: Path | None = None
     has_worker: bool = True
     check_in_seconds: float = 2.0
+    longest_check_in_seconds: float = 3600.0
+    check_ins_per_second: float = 500.0
     tick_seconds: float = 0.25
     session_seconds: float = 3600.0
     challenge_seconds: float = 60.0
@@ -40,8 +45,15 @@ class Settings:
     export_seconds: float = 900.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.check_in_seconds) and self.check_in_seconds > 0):
-            raise SettingsError(f"check_in_seconds must be a positive number, found {self.check_in_seconds}")
+        for name in ("check_in_seconds", "longest_check_in_seconds", "check_ins_per_second"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} must be a positive number, found {value}")
+
+    @property
+    def pacing_limits(self) -> Limits:
+        """What devices' waits keep to."""
+        return Limits(self.check_in_seconds, self.longest_check_in_seconds, self.check_ins_per_second)
 
     @property
     def database(self) -> str:

@@ -10,6 +10,7 @@ from wire import codec, routes
 from wire.errors import MessageError, OperatorError
 from wire.messages import Problem
 from wire.operator_messages import (
+    CheckpointLabel,
     CheckpointPage,
     CheckpointView,
     DevicePage,
@@ -74,6 +75,14 @@ class OperatorClient:
         """Stop a task."""
         return _read(TaskView, self._call("POST", routes.task_cancel(task_id)))
 
+    def pause(self, task_id: str) -> TaskView:
+        """Let a task select no device and open no round; what has begun goes on."""
+        return _read(TaskView, self._call("POST", routes.task_pause(task_id)))
+
+    def resume(self, task_id: str) -> TaskView:
+        """Let a paused task go on."""
+        return _read(TaskView, self._call("POST", routes.task_resume(task_id)))
+
     def rounds(self, task_id: str) -> tuple[RoundView, ...]:
         """A task's rounds, in their order."""
         return self._get(RoundPage, routes.task_rounds(task_id)).rounds
@@ -81,6 +90,11 @@ class OperatorClient:
     def checkpoints(self, task_id: str) -> tuple[CheckpointView, ...]:
         """A task's checkpoints, in the order of their rounds."""
         return self._get(CheckpointPage, routes.task_checkpoints(task_id)).checkpoints
+
+    def label_checkpoint(self, task_id: str, round_number: int, label: str) -> CheckpointView:
+        """Call a checkpoint something, so that it is kept whatever the task's policy says; "" takes the label away."""
+        path = routes.checkpoint_label(task_id, round_number)
+        return _read(CheckpointView, self._call("PUT", path, codec.dumps(CheckpointLabel(label))))
 
     def result(self, task_id: str, round_number: int | None = None) -> ResultView:
         """What a round gave: that of this number, or the last completed one."""

@@ -1,5 +1,6 @@
 """The documents that operators and the orchestrator exchange. Moments are UTC seconds since 1970."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,21 +9,64 @@ MAX_COUNT = 1_000_000_000
 MAX_USES = 100_000  # more is a leaked secret
 MAX_TOKEN_SECONDS = 10 * 365 * 24 * 3600.0
 MAX_DEADLINE_SECONDS = 30 * 24 * 3600.0
+MAX_TASK_SECONDS = 10 * 365 * 24 * 3600.0
+MAX_STOP_ROUNDS = 1000
+MAX_PRIORITY = 1e6
+MAX_LABEL = 100
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}")
+
+
+@dataclass(frozen=True)
+class StopCondition:
+    """A task is complete when a metric has been beyond a bound in each of its last completed rounds.
+
+    Attributes:
+        metric: the name of a round's metric, such as `loss`; a round that has none does not fulfil the condition.
+        above, below: the bound; exactly one of the two.
+        rounds: in so many rounds running.
+    """
+
+    metric: str
+    above: float | None = None
+    below: float | None = None
+    rounds: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.metric or (self.above is None) == (self.below is None):
+            raise ValueError(
+                "a stop condition names a metric and has one bound, `above` or `below`; "
+                f"found {self.metric!r}, {self.above} and {self.below}"
+            )
+        if not 1 <= self.rounds <= MAX_STOP_ROUNDS:
+            raise ValueError(f"a stop condition looks at 1 to {MAX_STOP_ROUNDS} rounds, found {self.rounds}")
 
 
 @dataclass(frozen=True)
 class RoundPolicy:
-    """How a task's rounds are held.
+    """How a task's rounds are held, whom they select, how the task shares devices with others, and when it ends.
 
     Attributes:
         rounds: the task ends after so many completed rounds.
-        cohort: at most so many devices are selected for a round.
+        cohort: at most so many devices are selected for a round. A cohort above the report goal is over-selection: 130
+            devices for a goal of 100 leave room for 30 that drop out.
         report_goal: with so many reports a round ends at once; None for the whole cohort.
         minimum_reports: with fewer at its deadline, a round is abandoned; None for the report goal.
         selection_deadline_seconds: from the first selected device on, how long to wait for the rest of the cohort.
         reporting_deadline_seconds: from the end of the selection on, how long to wait for reports.
         attributes: only devices with these attributes are selected.
         minimum_examples: only devices that hold about so many examples are selected.
+        minimum_sdk_version: only devices with this SDK or a newer one are selected, as `1.2`; "" for any.
+        interpreters: only devices with one of these interpreters are selected, each with its oldest version ("" for
+            any), as `{"ai-edge-litert": "2.0"}`; empty for all.
+        minimum_rounds_between: a device that reported in a round is not selected for so many of the next ones.
+        evaluation_share: the share of devices, always the same ones, that a task with checkpoints of its own never
+            selects, and that a task which reads another's checkpoints selects alone; 0 for no such share.
+        read_every: a task that reads another's checkpoints takes those of every so-many-th round.
+        priority: of devices that several tasks want, a task gets a share in proportion to this.
+        stop_when: a metric that completes the task before its last round.
+        time_limit_seconds: from the task's beginning on; no round begins later, and one that has devices goes on.
+        keep_last: so many of the newest checkpoints are kept, besides labelled ones; None for all.
+        keep_every: with `keep_last`, checkpoints of every so-many-th round are kept too.
     """
 
     rounds: int = 10
@@ -33,6 +77,16 @@ class RoundPolicy:
     reporting_deadline_seconds: float = 600.0
     attributes: dict[str, str] = field(default_factory=dict)
     minimum_examples: int = 1
+    minimum_sdk_version: str = ""
+    interpreters: dict[str, str] = field(default_factory=dict)
+    minimum_rounds_between: int = 0
+    evaluation_share: float = 0.0
+    read_every: int = 1
+    priority: float = 1.0
+    stop_when: StopCondition | None = None
+    time_limit_seconds: float | None = None
+    keep_last: int | None = None
+    keep_every: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= self.goal <= self.cohort:
@@ -50,6 +104,31 @@ class RoundPolicy:
         deadlines = (self.selection_deadline_seconds, self.reporting_deadline_seconds)
         if not all(0 < deadline <= MAX_DEADLINE_SECONDS for deadline in deadlines):
             raise ValueError(f"the deadlines are more than 0 and at most {MAX_DEADLINE_SECONDS:g} seconds")
+        self._check_devices()
+        self._check_lifetime()
+
+    def _check_devices(self) -> None:
+        for version in (self.minimum_sdk_version, *self.interpreters.values()):
+            if version and not _VERSION.fullmatch(version):
+                raise ValueError(f"a version is numbers with dots between them, as 1.2, found {version[:40]!r}")
+        if not 0 <= self.minimum_rounds_between <= MAX_COUNT:
+            raise ValueError(f"minimum_rounds_between is 0 to {MAX_COUNT}, found {self.minimum_rounds_between}")
+        if not 0 <= self.evaluation_share < 1:
+            raise ValueError(f"evaluation_share is at least 0 and less than 1, found {self.evaluation_share}")
+        if not 1 / MAX_PRIORITY <= self.priority <= MAX_PRIORITY:
+            raise ValueError(f"priority is {1 / MAX_PRIORITY:g} to {MAX_PRIORITY:g}, found {self.priority}")
+
+    def _check_lifetime(self) -> None:
+        if self.time_limit_seconds is not None and not 0 < self.time_limit_seconds <= MAX_TASK_SECONDS:
+            raise ValueError(
+                f"time_limit_seconds is more than 0 and at most {MAX_TASK_SECONDS:g}, found {self.time_limit_seconds}"
+            )
+        counts = {"read_every": self.read_every, "keep_last": self.keep_last, "keep_every": self.keep_every}
+        for name, count in counts.items():
+            if count is not None and not 1 <= count <= MAX_COUNT:
+                raise ValueError(f"{name} is 1 to {MAX_COUNT}, found {count}")
+        if self.keep_every is not None and self.keep_last is None:
+            raise ValueError("keep_every says what is kept besides the newest checkpoints; say `keep_last` too")
 
     @property
     def goal(self) -> int:
@@ -90,7 +169,7 @@ class TaskRequest:
 
 @dataclass(frozen=True)
 class TaskView:
-    """A task as it stands."""
+    """A task as it stands. `failure` says why one failed, `completed_because` what completed one."""
 
     task_id: str
     name: str
@@ -104,6 +183,7 @@ class TaskView:
     reads: str | None = None
     ended_at: float | None = None
     failure: str = ""
+    completed_because: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,12 +203,27 @@ class RoundView:
 
 @dataclass(frozen=True)
 class CheckpointView:
-    """A server state that is kept; fetch its bytes as a resource. Round 0 is the state that the task began with."""
+    """A server state that is kept; fetch its bytes as a resource. Round 0 is the state that the task began with.
+
+    A checkpoint with a `label` is kept whatever the task's policy says.
+    """
 
     round_number: int
     sha256: str
     size_bytes: int
     created_at: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class CheckpointLabel:
+    """What an operator calls a checkpoint, which is kept from then on; "" takes the label away."""
+
+    label: str
+
+    def __post_init__(self) -> None:
+        if not (len(self.label) <= MAX_LABEL and (self.label.isprintable())):
+            raise ValueError(f"label has {len(self.label)} characters; at most {MAX_LABEL} printable ones are allowed")
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,16 @@ def task_cancel(task_id: str) -> str:
     return f"{task(task_id)}/cancel"
 
 
+def task_pause(task_id: str) -> str:
+    """Where a task is paused."""
+    return f"{task(task_id)}/pause"
+
+
+def task_resume(task_id: str) -> str:
+    """Where a paused task is let run on."""
+    return f"{task(task_id)}/resume"
+
+
 def task_rounds(task_id: str) -> str:
     """A task's rounds."""
     return f"{task(task_id)}/rounds"
@@ -68,6 +78,11 @@ def task_rounds(task_id: str) -> str:
 def task_checkpoints(task_id: str) -> str:
     """A task's checkpoints."""
     return f"{task(task_id)}/checkpoints"
+
+
+def checkpoint_label(task_id: str, round_number: int | str) -> str:
+    """Where a checkpoint gets its label."""
+    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/label"
 
 
 def task_result(task_id: str) -> str:

@@ -9,15 +9,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from federated.cli import connection, table
+from federated.cli import connection, policy, table
 from wire import codec
 from wire.command import Command
 from wire.errors import MessageError
 from wire.operator import OperatorClient
-from wire.operator_messages import RoundPolicy, RoundView, TaskRequest, TaskView
+from wire.operator_messages import RoundView, TaskRequest, TaskView
 
 _WATCH_SECONDS = 0.5
-_RUNNING = "running"
+_OPEN = ("running", "paused")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         ("show", _show, "a task and its rounds"),
         ("watch", _watch, "follow a task until it ends"),
         ("result", _result, "what a round of a task gave"),
+        ("pause", _pause, "let a task begin nothing new"),
+        ("resume", _resume, "let a paused task go on"),
+        ("label", _label, "call a checkpoint something, so that it is kept"),
         ("cancel", _cancel, "stop a task"),
     ):
         parser_of_action = actions.add_parser(name, help=summary, description=summary)
@@ -37,6 +40,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "result":
             parser_of_action.add_argument("--round", type=int, help="the round's number (default: the last completed)")
             parser_of_action.add_argument("--out", type=Path, help="write the tensors to a safetensors file")
+        if name == "label":
+            parser_of_action.add_argument("round", type=int, help="the checkpoint's round")
+            parser_of_action.add_argument("label", help='what to call it; "" takes its label away')
         parser_of_action.set_defaults(action=action)
 
 
@@ -49,25 +55,7 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
         "--work", help="which of the plan's works (default: the only one, or train, or evaluate with --reads)"
     )
     parser.add_argument("--reads", metavar="TASK_ID", help="evaluate the checkpoints of this task, each once")
-    policy = parser.add_argument_group("round policy")
-    defaults = RoundPolicy()
-    policy.add_argument("--rounds", type=int, default=defaults.rounds, help="completed rounds (default: %(default)s)")
-    policy.add_argument("--cohort", type=int, default=defaults.cohort, help="devices a round (default: %(default)s)")
-    policy.add_argument("--report-goal", type=int, help="reports that end a round at once (default: the cohort)")
-    policy.add_argument("--minimum-reports", type=int, help="fewer abandon a round (default: the report goal)")
-    for phase, seconds in (
-        ("selection", defaults.selection_deadline_seconds),
-        ("reporting", defaults.reporting_deadline_seconds),
-    ):
-        policy.add_argument(
-            f"--{phase}-deadline-seconds", type=float, default=seconds, help=f"of the {phase} (default: %(default)s)"
-        )
-    policy.add_argument(
-        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="select only devices with it"
-    )
-    policy.add_argument(
-        "--minimum-examples", type=int, default=defaults.minimum_examples, help="a device has (default: %(default)s)"
-    )
+    policy.add_arguments(parser)
     parser.add_argument(
         "--setting",
         action="append",
@@ -105,25 +93,9 @@ def _task_request(arguments: argparse.Namespace) -> TaskRequest:
         population=arguments.population,
         work=arguments.work,
         reads=arguments.reads,
-        policy=RoundPolicy(
-            rounds=arguments.rounds,
-            cohort=arguments.cohort,
-            report_goal=arguments.report_goal,
-            minimum_reports=arguments.minimum_reports,
-            selection_deadline_seconds=arguments.selection_deadline_seconds,
-            reporting_deadline_seconds=arguments.reporting_deadline_seconds,
-            attributes=dict(_pair(text) for text in arguments.attribute),
-            minimum_examples=arguments.minimum_examples,
-        ),
-        export={name: _json_value(value) for name, value in map(_pair, arguments.setting)},
+        policy=policy.policy_of(arguments),
+        export={name: _json_value(value) for name, value in map(policy.pair, arguments.setting)},
     )
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise ValueError(f"expected NAME=VALUE, found {text!r}")
-    return name, value
 
 
 def _json_value(text: str) -> Any:
@@ -173,6 +145,22 @@ def _cancel(arguments: argparse.Namespace, client: OperatorClient) -> int:
     return 0
 
 
+def _pause(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    print(client.pause(arguments.task_id).state)
+    return 0
+
+
+def _resume(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    print(client.resume(arguments.task_id).state)
+    return 0
+
+
+def _label(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    labelled = client.label_checkpoint(arguments.task_id, arguments.round, arguments.label)
+    print(f"{labelled.sha256} {labelled.label}".rstrip())
+    return 0
+
+
 def _watch(arguments: argparse.Namespace, client: OperatorClient) -> int:
     task = client.task(arguments.task_id)
     ended: set[int] = set()
@@ -184,7 +172,7 @@ def _watch(arguments: argparse.Namespace, client: OperatorClient) -> int:
                     ended.add(round_.round_number)
                     bar.write(_sentence(round_), file=sys.stdout)
             bar.update(task.rounds_completed - bar.n)
-            if task.state != _RUNNING:
+            if task.state not in _OPEN:
                 break
             time.sleep(_WATCH_SECONDS)
     return _ending(task)
@@ -196,10 +184,14 @@ def _sentence(round_: RoundView) -> str:
 
 
 def _ending(task: TaskView) -> int:
-    print(f"{task.name}: {task.state} after {task.rounds_completed} rounds {task.failure}".rstrip())
+    why = task.failure or task.completed_because
+    print(f"{task.name}: {task.state} after {task.rounds_completed} rounds {f'({why})' if why else ''}".rstrip())
     return 0 if task.state == "completed" else 1
 
 
 COMMAND = Command(
-    "task", "push, list, show, watch, cancel tasks, and see their results", _add_arguments, connection.connected(_run)
+    "task",
+    "push, list, show, watch, pause, resume, cancel tasks, and see their results",
+    _add_arguments,
+    connection.connected(_run),
 )

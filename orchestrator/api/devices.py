@@ -70,7 +70,7 @@ async def check_in(request: Request, device: Device, context: ContextOf) -> Resp
             tx,
             device,
             message,
-            interval_seconds=context.settings.check_in_seconds,
+            limits=context.settings.pacing_limits,
             randomness=_randomness,
             now=context.clock(),
         )

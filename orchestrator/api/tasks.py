@@ -9,9 +9,10 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
 from orchestrator.api.access import ContextOf, Operator
-from orchestrator.api.exchange import described, reply
+from orchestrator.api.exchange import described, read_message, reply
 from orchestrator.context import Context
 from orchestrator.db import queries
+from orchestrator.db.records import CheckpointRecord
 from orchestrator.errors import InvalidRequestError
 from orchestrator.services import exporting, results, tasks
 from orchestrator.services.tasks import StoredPlan
@@ -19,6 +20,7 @@ from wire import codec, routes
 from wire.errors import ErrorCode
 from wire.operator_messages import (
     MAX_COUNT,
+    CheckpointLabel,
     CheckpointPage,
     CheckpointView,
     ResultView,
@@ -86,6 +88,20 @@ async def cancel(task_id: str, context: ContextOf) -> Response:
     )
 
 
+@router.post(routes.task_pause("{task_id}"), **described(gives=TaskView))
+async def pause(task_id: str, context: ContextOf) -> Response:
+    """Let a task select no device and open no round; what has begun goes on."""
+    return reply(await context.database.write(lambda tx: tasks.task_view(tx, tasks.pause(tx, task_id))))
+
+
+@router.post(routes.task_resume("{task_id}"), **described(gives=TaskView))
+async def resume(task_id: str, context: ContextOf) -> Response:
+    """Let a paused task go on."""
+    resumed = await context.database.write(lambda tx: tasks.task_view(tx, tasks.resume(tx, task_id)))
+    context.wake.set()
+    return reply(resumed)
+
+
 @router.get(routes.task_rounds("{task_id}"), **described(gives=RoundPage))
 async def list_rounds(task_id: str, context: ContextOf) -> Response:
     """A task's rounds, in their order."""
@@ -98,8 +114,17 @@ async def list_checkpoints(task_id: str, context: ContextOf) -> Response:
     kept = await context.database.read(
         lambda tx: queries.checkpoints.of_task(tx, tasks.existing_task(tx, task_id).task_id)
     )
-    views = (CheckpointView(c.round_number, c.resource.sha256, c.resource.size_bytes, c.created_at) for c in kept)
-    return reply(CheckpointPage(tuple(views)))
+    return reply(CheckpointPage(tuple(_view(checkpoint) for checkpoint in kept)))
+
+
+@router.put(
+    routes.checkpoint_label("{task_id}", "{round_number}"), **described(takes=CheckpointLabel, gives=CheckpointView)
+)
+async def label_checkpoint(task_id: str, round_number: int, request: Request, context: ContextOf) -> Response:
+    """Call a checkpoint something. A labelled one is kept, whatever the task's policy says."""
+    message = await read_message(request, CheckpointLabel, context.settings)
+    labelled = await context.database.write(lambda tx: tasks.label(tx, task_id, round_number, message.label))
+    return reply(_view(labelled))
 
 
 @router.get(routes.task_result("{task_id}"), **described(gives=ResultView))
@@ -112,6 +137,12 @@ async def show_result(
 ) -> Response:
     """What a round of a task gave."""
     return reply(await results.result_view(context, task_id, round_number))
+
+
+def _view(kept: CheckpointRecord) -> CheckpointView:
+    return CheckpointView(
+        kept.round_number, kept.resource.sha256, kept.resource.size_bytes, kept.created_at, kept.label
+    )
 
 
 def _check_length(request: Request, limit: int) -> None:

@@ -40,6 +40,7 @@ class TaskRecord:
     created_at: float
     ended_at: float | None
     failure: str
+    completed_because: str = ""
 
     @property
     def work(self) -> Work:
@@ -100,6 +101,7 @@ class CheckpointRecord:
     round_number: int
     resource: Resource
     created_at: float
+    label: str = ""
 
 
 @dataclass(frozen=True)

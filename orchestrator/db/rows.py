@@ -75,6 +75,7 @@ def task(row: Row[Any], prefix: str = "") -> TaskRecord:
         created_at=values["created_at"],
         ended_at=values["ended_at"],
         failure=values["failure"],
+        completed_because=values["completed_because"],
     )
 
 
@@ -140,7 +141,8 @@ def shard(row: Row[Any]) -> ShardRecord:
 
 def checkpoint(row: Row[Any]) -> CheckpointRecord:
     """A row of `checkpoints`."""
-    return CheckpointRecord(row.task_id, row.round_number, Resource(row.sha256, row.size_bytes), row.created_at)
+    resource = Resource(row.sha256, row.size_bytes)
+    return CheckpointRecord(row.task_id, row.round_number, resource, row.created_at, row.label)
 
 
 def _resource(sha256: str | None, size_bytes: int | None) -> Resource | None:

@@ -75,8 +75,21 @@ devices = Table(
     Column("enrolled_at", Float, nullable=False),
     Column("last_seen_at", Float),
     Column("check_in", JSON),  # the last wire.messages.CheckIn
+    Column("expected_by", Float),  # a device that has not come again by then is not there
     # The same token with the same key is one enrolment, however often the answer was lost.
     UniqueConstraint("token_sha256", "public_key"),
+    Index(None, "population", "expected_by"),
+)
+
+# What is remembered of a population's check-ins: orchestrator.domain.pacing.Traffic.
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("population", ForeignKey(populations.c.name), primary_key=True),
+    Column("counted_at", Float, nullable=False),
+    Column("exposure_seconds", Float, nullable=False),
+    Column("check_ins", Float, nullable=False),
+    Column("device_seconds", Float, nullable=False),
 )
 
 challenges = Table(
@@ -119,6 +132,7 @@ tasks = Table(
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
     Column("failure", String(2000), nullable=False),
+    Column("completed_because", String(500), nullable=False, server_default=""),
     Index(None, "population", "state"),
 )
 
@@ -192,4 +206,5 @@ checkpoints = Table(
     Column("sha256", DIGEST, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("label", String(100), nullable=False, server_default=""),  # a labelled one is kept
 )

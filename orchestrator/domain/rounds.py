@@ -6,10 +6,18 @@
 
 A round that too few devices report in is abandoned, and says so; a round that we fail is failed. Neither is silent,
 and a round that has ended never changes again.
+
+A round whose devices have all ended waits for others only while others may come. Where every device that is there has
+had its turn, the round goes on at once with the reports that it needs, and is abandoned at once where it has none, so
+that whoever waits for it hears why. (One with some reports, too few, waits to its deadline: they would be lost.)
+Devices that cannot work would then meet a new round at every check-in; so after several abandoned rounds the next one
+begins later and later, up to the time of a selection.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from wire.operator_messages import RoundPolicy
 
@@ -79,29 +87,46 @@ class Transition:
     reason: str = ""
 
 
-def due_transition(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
-    """The transition that is due for a round at this moment, if one is. Only waiting states have one."""
+def due_transition(
+    progress: Progress, policy: RoundPolicy, now: float, *, others_may_come: bool = True
+) -> Transition | None:
+    """The transition that is due for a round at this moment, if one is. Only waiting states have one.
+
+    Args:
+        others_may_come: whether there is a device that the round has not had yet; asked only where `is_deserted`.
+    """
     match progress.state:
         case RoundState.SELECTION:
-            return _due_in_selection(progress, policy, now)
+            return _due_in_selection(progress, policy, now, others_may_come)
         case RoundState.REPORTING:
             return _due_in_reporting(progress, policy, now)
         case _:
             return None
 
 
-def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
+def is_deserted(progress: Progress) -> bool:
+    """Whether a round still selects, had devices, and none of them is at work any more."""
+    return progress.state is RoundState.SELECTION and progress.assigned > 0 and progress.outstanding == 0
+
+
+def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float, others_may_come: bool) -> Transition | None:
     if progress.places_taken >= policy.cohort or progress.reported >= policy.goal:
         return Transition(RoundState.REPORTING)
-    if progress.first_assigned_at is None or now < progress.first_assigned_at + policy.selection_deadline_seconds:
+    if progress.first_assigned_at is None:
+        return None
+    nobody_left = is_deserted(progress) and not others_may_come
+    if nobody_left and progress.reported >= policy.minimum:
+        return Transition(RoundState.REPORTING)
+    all_gave_up = nobody_left and not progress.reported
+    if not all_gave_up and now < progress.first_assigned_at + policy.selection_deadline_seconds:
         return None
     if progress.reported + progress.outstanding >= policy.minimum:
         return Transition(RoundState.REPORTING)
     gave_up = f", {progress.settled} of them gave up" if progress.settled else ""
+    when = ", all that are there" if all_gave_up else f" in {policy.selection_deadline_seconds:g} s"
     return Transition(
         RoundState.ABANDONED,
-        f"{progress.assigned} devices were selected in {policy.selection_deadline_seconds:g} s{gave_up}; "
-        f"{policy.minimum} reports are needed",
+        f"{progress.assigned} devices were selected{when}{gave_up}; {policy.minimum} reports are needed",
     )
 
 
@@ -116,6 +141,18 @@ def _due_in_reporting(progress: Progress, policy: RoundPolicy, now: float) -> Tr
         return Transition(RoundState.AGGREGATION)
     when = f"in {policy.reporting_deadline_seconds:g} s" if late else "and no device is left"
     return Transition(RoundState.ABANDONED, f"{progress.reported} devices reported {when}; {policy.minimum} are needed")
+
+
+def rest_seconds(newest_states: Sequence[RoundState], policy: RoundPolicy) -> float:
+    """How long after its last round a task's next one begins: at once, unless several were abandoned in a row.
+
+    Args:
+        newest_states: of the task's last rounds, newest first.
+    """
+    abandoned = sum(1 for _ in takewhile(lambda state: state is RoundState.ABANDONED, newest_states))
+    if abandoned <= 1:
+        return 0.0
+    return min(2.0 ** (abandoned - 2), policy.selection_deadline_seconds)
 
 
 def seconds_left(progress: Progress, policy: RoundPolicy, now: float) -> float:

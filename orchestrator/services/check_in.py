@@ -1,49 +1,95 @@
 """A device offers to work, and gets an assignment or a time to come back."""
 
+import math
 import random
 import uuid
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
-from orchestrator.domain import pacing, rounds, selection
+from orchestrator.domain import pacing, rounds, selection, sharing
+from orchestrator.domain.pacing import Limits
+from orchestrator.domain.rounds import RoundState
+from orchestrator.domain.sharing import Claim
 from orchestrator.services import round_clock
 from wire import routes, tensors
 from wire.messages import Assignment, CheckIn, CheckInReply, Rejection, UploadPart
 
+_LATE = 2.0  # a device that has not come after so many of its waits is not there
+
 
 def check_in(
-    tx: Connection,
-    device: DeviceRecord,
-    message: CheckIn,
-    *,
-    interval_seconds: float,
-    randomness: random.Random,
-    now: float,
+    tx: Connection, device: DeviceRecord, message: CheckIn, *, limits: Limits, randomness: random.Random, now: float
 ) -> CheckInReply:
     """Select the device for a round that wants it, or say when to come back.
 
     A device that still owes a report gets the same assignment again: it may have lost it with its power.
     """
-    queries.devices.saw(tx, device.device_id, message, now)
+    away = math.inf if device.last_seen_at is None else now - device.last_seen_at
+    traffic = pacing.counted(queries.traffic.of_population(tx, device.population, now), away, now)
+    queries.traffic.keep(tx, device.population, traffic)
+    open_rounds = queries.rounds.open_in(tx, device.population)
+    assignment = _assignment(tx, device, message, open_rounds, randomness, now)
+    if assignment is not None:
+        queries.devices.saw(tx, device.device_id, message, now, now + assignment.deadline_seconds)
+        return CheckInReply(assignment=assignment)
+    needs = pacing.wanted((round_.task.policy, round_.task.reads is not None) for round_ in open_rounds)
+    wait = float(pacing.retry_after_seconds(randomness.random(), now, traffic.devices, needs, limits))
+    queries.devices.saw(tx, device.device_id, message, now, now + _LATE * wait)
+    return CheckInReply(rejection=Rejection(wait, "no round wants this device now"))
+
+
+def _assignment(
+    tx: Connection,
+    device: DeviceRecord,
+    message: CheckIn,
+    open_rounds: Sequence[RoundRecord],
+    randomness: random.Random,
+    now: float,
+) -> Assignment | None:
     owed = queries.assignments.open_of_device(tx, device.device_id)
     if owed is not None:
-        return CheckInReply(assignment=_message(owed, now))
-    for round_ in queries.rounds.selecting(tx, device.population):
-        if _may_select(tx, device, message, round_) and queries.rounds.claim_place(
-            tx, round_.round_id, round_.task.policy.cohort, now
-        ):
-            return CheckInReply(assignment=_assign(tx, device, round_, randomness, now))
-    retry_after = pacing.retry_after_seconds(interval_seconds, randomness.random())
-    return CheckInReply(rejection=Rejection(retry_after, "no round wants this device now"))
+        return _message(owed, now)
+    fitting = [round_ for round_ in open_rounds if _may_select(tx, device, message, round_)]
+    draws = [randomness.random() for _ in fitting]
+    for round_ in sharing.in_turn([(_claim(round_), round_) for round_ in fitting], draws):
+        if queries.rounds.claim_place(tx, round_.round_id, round_.task.policy.cohort, now):
+            return _assign(tx, device, round_, randomness, now)
+    return None
 
 
 def _may_select(tx: Connection, device: DeviceRecord, message: CheckIn, round_: RoundRecord) -> bool:
     task = round_.task
-    return selection.ineligible_because(
-        message, task.policy, task.manifest, task.work
-    ) is None and not queries.assignments.took_part(tx, round_.round_id, device.device_id)
+    if round_.state is not RoundState.SELECTION:
+        return False
+    reason = selection.ineligible_because(
+        message,
+        selection.draw_of(device.device_id),
+        task.policy,
+        task.manifest,
+        task.work,
+        reads=task.reads is not None,
+    )
+    return (
+        reason is None
+        and not queries.assignments.took_part(tx, round_.round_id, device.device_id)
+        and _has_rested(tx, device, round_)
+    )
+
+
+def _has_rested(tx: Connection, device: DeviceRecord, round_: RoundRecord) -> bool:
+    between = round_.task.policy.minimum_rounds_between
+    if not between:
+        return True
+    last = queries.assignments.last_round_reported(tx, round_.task.task_id, device.device_id)
+    return bool(selection.has_rested(selection.NEVER if last is None else last, round_.round_number, between))
+
+
+def _claim(round_: RoundRecord) -> Claim:
+    policy = round_.task.policy
+    return Claim(round_.progress.first_assigned_at, policy.priority, policy.cohort)
 
 
 def _assign(

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord
+from orchestrator.domain.pacing import FIRST_CHECK_IN_SECONDS
 from orchestrator.errors import ConflictError, NotFoundError, UnauthenticatedError
 from orchestrator.signing import is_signed, new_secret, read_public_key, secret_sha256
 from wire import statements
@@ -72,5 +73,5 @@ def enrol(tx: Connection, request: Enrolment, public_key: bytes, plan_key: Publi
             last_seen_at=None,
             check_in=None,
         )
-        queries.devices.add(tx, device, token_sha256)
+        queries.devices.add(tx, device, token_sha256, now + FIRST_CHECK_IN_SECONDS)
     return Enrolled(device.device_id, device.population, (plan_key,))

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import CheckpointRecord, RoundRecord, TaskRecord
-from orchestrator.domain import rounds, sums
+from orchestrator.domain import retention, rounds, sums, tasks
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from wire.messages import Resource
@@ -15,6 +15,7 @@ from wire.messages import Resource
 log = logging.getLogger(__name__)
 
 _REASONS_SHOWN = 3
+_ABANDONED_LOOKED_AT = 30  # enough doublings of a second for every deadline
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Due:
 def tick(tx: Connection, now: float) -> Due:
     """Take every transition that is due, end tasks that are complete, and say what else waits."""
     for round_ in queries.rounds.open_ones(tx):
-        advance(tx, round_.round_id, now)
+        if not _is_too_late_for(tx, round_, now):
+            advance(tx, round_.round_id, now)
     open_rounds = queries.rounds.open_ones(tx)
     to_sum = [round_.round_id for round_ in open_rounds if sums.may_be_due(round_.progress, round_.sharded)]
     waiting = queries.tasks.running_without_open_round(tx)
@@ -38,7 +40,9 @@ def tick(tx: Connection, now: float) -> Due:
 def advance(tx: Connection, round_id: str, now: float) -> None:
     """Take the transitions of one round that are due at this moment, one after the other."""
     while (round_ := queries.rounds.by_id(tx, round_id)) is not None:
-        transition = rounds.due_transition(round_.progress, round_.task.policy, now)
+        transition = rounds.due_transition(
+            round_.progress, round_.task.policy, now, others_may_come=_others_may_come(tx, round_, now)
+        )
         if transition is None:
             return
         _take(tx, round_, transition, now)
@@ -51,7 +55,22 @@ def base_checkpoint(tx: Connection, task: TaskRecord) -> CheckpointRecord | None
     """
     if task.reads is None:
         return queries.checkpoints.latest(tx, task.task_id)
-    return queries.checkpoints.first_after(tx, task.reads, queries.rounds.last_read(tx, task.task_id))
+    last = queries.rounds.last_read(tx, task.task_id)
+    return queries.checkpoints.first_after(tx, task.reads, last, task.policy.read_every)
+
+
+def _others_may_come(tx: Connection, round_: RoundRecord, now: float) -> bool:
+    return not rounds.is_deserted(round_.progress) or queries.devices.any_besides(
+        tx, round_.task.population, round_.round_id, now
+    )
+
+
+def _is_too_late_for(tx: Connection, round_: RoundRecord, now: float) -> bool:
+    """End a round that nobody has come to where its task's time is over."""
+    task = round_.task
+    if round_.progress.assigned or not tasks.time_is_over(task.policy, task.created_at, now):
+        return False
+    return end_round(tx, round_, RoundState.CANCELLED, now, "the task's time is over")
 
 
 def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, now: float) -> None:
@@ -94,16 +113,52 @@ def end_round(
 
 
 def _wants_round(tx: Connection, task: TaskRecord, now: float) -> bool:
-    if queries.rounds.count_completed(tx, task.task_id) >= task.policy.rounds:
-        queries.tasks.end(tx, task.task_id, TaskState.COMPLETED, now)
-        return False
-    if base_checkpoint(tx, task) is not None:
-        return True
-    if task.reads is not None and _has_ended(tx, task.reads):
-        queries.tasks.end(tx, task.task_id, TaskState.COMPLETED, now)
+    _forget_checkpoints(tx, task)
+    reason = _completed_because(tx, task, now)
+    if reason is None and base_checkpoint(tx, task) is not None:
+        return _has_rested(tx, task, now)
+    if reason is None and task.reads is not None and _has_ended(tx, task.reads):
+        reason = "the task that it reads has ended"
+    if reason is not None:
+        queries.tasks.end(tx, task.task_id, TaskState.COMPLETED, now, completed_because=reason)
+        log.info("task %s is completed: %s", task.name, reason)
     return False
+
+
+def _completed_because(tx: Connection, task: TaskRecord, now: float) -> str | None:
+    stop = task.policy.stop_when
+    return tasks.completed_because(
+        task.policy,
+        queries.rounds.count_completed(tx, task.task_id),
+        [] if stop is None else queries.rounds.newest_metrics(tx, task.task_id, stop.rounds),
+        task.created_at,
+        now,
+    )
+
+
+def _has_rested(tx: Connection, task: TaskRecord, now: float) -> bool:
+    """Whether a task's next round may begin, which waits where the last ones were abandoned."""
+    rest = rounds.rest_seconds(queries.rounds.last_states(tx, task.task_id, _ABANDONED_LOOKED_AT), task.policy)
+    return not rest or now >= (queries.rounds.last_ended_at(tx, task.task_id) or now) + rest
+
+
+def _forget_checkpoints(tx: Connection, task: TaskRecord) -> None:
+    """Keep no more checkpoints than the task's policy says, and those that a task which reads them still needs."""
+    if task.policy.keep_last is None:
+        return
+    kept = queries.checkpoints.of_task(tx, task.task_id)
+    latest = max((one.round_number for one in kept), default=0)
+    read = (queries.rounds.last_read(tx, reader) + 1 for reader in queries.tasks.readers(tx, task.task_id))
+    going = retention.expendable(
+        [one.round_number for one in kept],
+        {one.round_number for one in kept if one.label},
+        min((latest, *read)),
+        task.policy,
+    )
+    if going:
+        queries.checkpoints.forget(tx, task.task_id, going)
 
 
 def _has_ended(tx: Connection, task_id: str) -> bool:
     task = queries.tasks.by_id(tx, task_id)
-    return task is None or task.state is not TaskState.RUNNING
+    return task is None or task.state not in tasks.OPEN

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from orchestrator.db import queries
-from orchestrator.db.records import TaskRecord
+from orchestrator.db.records import CheckpointRecord, TaskRecord
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -115,10 +115,41 @@ def cancel(tx: Connection, task_id: str, now: float) -> TaskRecord:
     if task.state is TaskState.CANCELLED:
         return task
     if not queries.tasks.end(tx, task_id, TaskState.CANCELLED, now):
-        raise ConflictError(f"the task {task.name!r} is {task.state.value}; only a running task can be cancelled")
+        raise ConflictError(f"the task {task.name!r} is {task.state.value}; one that has ended cannot be cancelled")
     for round_ in queries.rounds.open_of_task(tx, task_id):
         round_clock.end_round(tx, round_, RoundState.CANCELLED, now, "the task was cancelled")
     return existing_task(tx, task_id)
+
+
+def pause(tx: Connection, task_id: str) -> TaskRecord:
+    """Let a task select no device and open no round until it is resumed; a paused task stays as it is.
+
+    Raises:
+        ConflictError: the task has ended.
+    """
+    return _moved(tx, task_id, TaskState.RUNNING, TaskState.PAUSED)
+
+
+def resume(tx: Connection, task_id: str) -> TaskRecord:
+    """Let a paused task go on; a running task stays as it is.
+
+    Raises:
+        ConflictError: the task has ended.
+    """
+    return _moved(tx, task_id, TaskState.PAUSED, TaskState.RUNNING)
+
+
+def label(tx: Connection, task_id: str, round_number: int, text: str) -> CheckpointRecord:
+    """Call a checkpoint something, so that it is kept; "" takes the label away.
+
+    Raises:
+        NotFoundError: there is no such task or checkpoint.
+    """
+    task = existing_task(tx, task_id)
+    if not queries.checkpoints.label(tx, task_id, round_number, text):
+        raise NotFoundError(f"the task {task.name!r} has no checkpoint of round {round_number}")
+    (labelled,) = (one for one in queries.checkpoints.of_task(tx, task_id) if one.round_number == round_number)
+    return labelled
 
 
 def existing_task(tx: Connection, task_id: str) -> TaskRecord:
@@ -148,6 +179,7 @@ def task_view(tx: Connection, task: TaskRecord) -> TaskView:
         reads=task.reads,
         ended_at=task.ended_at,
         failure=task.failure,
+        completed_because=task.completed_because,
     )
 
 
@@ -167,6 +199,13 @@ def round_views(tx: Connection, task_id: str) -> tuple[RoundView, ...]:
         )
         for round_ in queries.rounds.of_task(tx, existing_task(tx, task_id).task_id)
     )
+
+
+def _moved(tx: Connection, task_id: str, source: TaskState, target: TaskState) -> TaskRecord:
+    task = existing_task(tx, task_id)
+    if task.state is not target and not queries.tasks.move(tx, task_id, source, target):
+        raise ConflictError(f"the task {task.name!r} is {task.state.value}; it has ended")
+    return existing_task(tx, task_id)
 
 
 def _chosen_plan(tx: Connection, request: TaskRequest, plan: StoredPlan | None) -> tuple[Resource, Manifest]:
@@ -199,5 +238,10 @@ def _check_reading(tx: Connection, request: TaskRequest, work_name: str, plan_ma
         raise InvalidRequestError(f"the task it reads has no checkpoints; read {source.reads}, as that one does")
     if source.population != request.population:
         raise InvalidRequestError(f"the task it reads is for the population {source.population!r}")
+    if request.policy.evaluation_share > source.policy.evaluation_share:
+        raise InvalidRequestError(
+            f"the task evaluates on a share of {request.policy.evaluation_share:g} of the devices, but the task it "
+            f"reads sets {source.policy.evaluation_share:g} aside; it trains on the others"
+        )
     if source.manifest.state_specs != plan_manifest.state_specs:
         raise InvalidRequestError("the plan's state has other tensors than the checkpoints of the task it reads")

@@ -46,6 +46,38 @@ def test_an_unreachable_orchestrator_is_tried_ever_less(device: Device, orchestr
     assert rests(device, 6) == [7.5, 8.0, 9.0, 11.0, 5.0, 5.0]
 
 
+def test_an_outage_does_not_bring_devices_back_sooner_than_they_were_told(
+    device: Device, orchestrator: MemoryOrchestrator
+) -> None:
+    orchestrator.rest_seconds = 1000.0
+    naps = Naps(4)
+
+    def sleep(seconds: float) -> None:
+        orchestrator.fail("check_in", Fault.CUT)
+        naps(seconds)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_forever(device.agent(), sleep=sleep, random=lambda: 0.25)
+    assert naps.lengths[0] == 1000.0
+    assert all(750 <= wait <= 760 for wait in naps.lengths[1:])
+
+
+def test_work_is_delivered_as_soon_as_the_orchestrator_is_back(
+    device: Device, orchestrator: MemoryOrchestrator
+) -> None:
+    orchestrator.rest_seconds = 1000.0
+    naps = Naps(2)
+
+    def sleep(seconds: float) -> None:
+        orchestrator.assign()
+        orchestrator.fail("report", Fault.CUT)
+        naps(seconds)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_forever(device.agent(), sleep=sleep, random=lambda: 0.5)
+    assert naps.lengths[1] < 10
+
+
 def test_a_refused_device_keeps_trying_ever_less(device: Device, orchestrator: MemoryOrchestrator) -> None:
     for _ in range(3):
         orchestrator.fail("challenge", RefusedError(ErrorCode.UNKNOWN_DEVICE, 404, "revoked"))

@@ -18,6 +18,9 @@ CHECK_IN = CheckIn(
 )
 
 
+FOR_EVER = 1e12
+
+
 def task_of(policy: RoundPolicy, task_id: str = "task", plan_sha256: str = BLOB.sha256) -> TaskRecord:
     """A running task that trains with the golden plan."""
     return TaskRecord(
@@ -46,6 +49,13 @@ def add_task(tx: Connection, policy: RoundPolicy, task_id: str = "task") -> None
     queries.checkpoints.add(tx, task_id, 0, BLOB, 0.0)
 
 
+def task_in(tx: Connection) -> TaskRecord:
+    """The task as it stands."""
+    found = queries.tasks.by_id(tx, "task")
+    assert found is not None
+    return found
+
+
 def add_round(tx: Connection, policy: RoundPolicy) -> RoundRecord:
     """A task and its first round, which selects."""
     add_task(tx, policy)
@@ -65,5 +75,5 @@ def add_devices(tx: Connection, count: int) -> list[DeviceRecord]:
     queries.populations.add_enrolment_token(tx, "token", "default", count, 0.0, 1.0)
     devices = [DeviceRecord(f"d{i}", "default", "ed25519", bytes([i]), 0.0, None, None) for i in range(count)]
     for device in devices:
-        queries.devices.add(tx, device, "token")
+        queries.devices.add(tx, device, "token", expected_by=FOR_EVER)
     return devices

@@ -10,7 +10,7 @@ from tests.orchestrator.serving import Orchestrator, Population
 from wire import routes
 from wire.errors import ErrorCode
 
-NAMES = {"device_id": "d", "assignment_id": "a", "task_id": "t", "sha256": "0" * 64}
+NAMES = {"device_id": "d", "assignment_id": "a", "task_id": "t", "round_number": 1, "sha256": "0" * 64}
 OPEN_TO_ALL = {
     ("POST", routes.DEVICES),
     ("POST", routes.challenges("{device_id}")),
@@ -29,8 +29,11 @@ OF_OPERATORS = {
     ("GET", routes.TASKS),
     ("GET", routes.task("{task_id}")),
     ("POST", routes.task_cancel("{task_id}")),
+    ("POST", routes.task_pause("{task_id}")),
+    ("POST", routes.task_resume("{task_id}")),
     ("GET", routes.task_rounds("{task_id}")),
     ("GET", routes.task_checkpoints("{task_id}")),
+    ("PUT", routes.checkpoint_label("{task_id}", "{round_number}")),
     ("GET", routes.task_result("{task_id}")),
     ("POST", routes.ENROLMENT_TOKENS),
     ("GET", routes.POPULATIONS),
@@ -95,7 +98,7 @@ def test_every_route_is_described(orchestrator: Orchestrator) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert operation["description"], (method, path)
-            if method != "get" and not path.endswith(("/challenges", "/cancel")):
+            if method != "get" and not path.endswith(("/challenges", "/cancel", "/pause", "/resume")):
                 assert operation["requestBody"]["content"], (method, path)
     check_in = document["paths"][routes.CHECK_INS]["post"]
     schema = check_in["requestBody"]["content"][routes.JSON]["schema"]

@@ -90,7 +90,7 @@ def test_a_round_never_selects_more_than_its_cohort(population: Population) -> N
 
 def test_a_device_takes_part_in_a_round_once(population: Population) -> None:
     population.push(cohort=2)
-    device = population.device()
+    device, _ = population.devices(2)
     device.report(device.work().assignment_id, Report(Outcome.DECLINED, reason="busy"))
     assert device.check_in().assignment is None
 
@@ -104,11 +104,12 @@ def test_a_device_works_for_one_round_at_a_time_and_then_for_the_next(population
     assert {first.task_id, second.task_id} == tasks
 
 
-def test_the_oldest_round_is_served_first(population: Population) -> None:
-    first = population.push(cohort=1)
-    population.orchestrator.clock.sleep(1)
-    population.push(cohort=1)
-    assert population.device().work().task_id == first.task_id
+def test_a_round_that_has_begun_is_filled_before_another_begins(population: Population) -> None:
+    for _ in range(3):
+        population.push(cohort=3)
+    given = [device.work().task_id for device in population.devices(9)]
+    assert [len(set(given[start : start + 3])) for start in (0, 3, 6)] == [1, 1, 1]
+    assert len(set(given)) == 3
 
 
 def test_another_populations_devices_are_not_selected(population: Population) -> None:

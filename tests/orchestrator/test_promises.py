@@ -35,7 +35,7 @@ from plans.program import Program
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.device import METRICS, update_of
 from tests.orchestrator.rows import CHECK_IN, add_devices, task_of
-from tests.orchestrator.test_round_steps import RANDOMNESS
+from tests.orchestrator.test_round_steps import LIMITS, RANDOMNESS
 from tests.plans.linear import PLAN, TRAIN
 from tests.postgresql import PostgresqlServer, engine_on
 from wire import tensors
@@ -97,7 +97,7 @@ class Promises(RuleBasedStateMachine):
     def check_in(self, device: int, lost: bool) -> None:
         found = self.devices[device]
         with self.transaction(lost) as tx:
-            reply = check_in.check_in(tx, found, CHECK_IN, interval_seconds=5, randomness=RANDOMNESS, now=self.now)
+            reply = check_in.check_in(tx, found, CHECK_IN, limits=LIMITS, randomness=RANDOMNESS, now=self.now)
             if reply.assignment is not None and not lost:
                 self.assigned[found.device_id] = reply.assignment
 

@@ -137,6 +137,18 @@ BAD_POLICIES: dict[str, dict[str, Any]] = {
     "no time": {"selection_deadline_seconds": 0},
     "a century": {"reporting_deadline_seconds": 3e9},
     "a cohort that is text": {"cohort": "4"},
+    "a version that is none": {"minimum_sdk_version": "new"},
+    "an interpreter's version that is none": {"interpreters": {"ai-edge-litert": ">=2"}},
+    "fewer than no rounds between": {"minimum_rounds_between": -1},
+    "nobody to train on": {"evaluation_share": 1},
+    "no priority": {"priority": 0},
+    "no time at all": {"time_limit_seconds": 0},
+    "every no-th round": {"read_every": 0},
+    "no checkpoint": {"keep_last": 0},
+    "every second, and how many of the newest": {"keep_every": 2},
+    "a stop without a bound": {"stop_when": {"metric": "loss"}},
+    "a stop with two bounds": {"stop_when": {"metric": "loss", "above": 1, "below": 2}},
+    "a stop after no round": {"stop_when": {"metric": "loss", "below": 1, "rounds": 0}},
 }
 
 
@@ -253,7 +265,7 @@ def test_a_task_that_has_ended_is_not_cancelled(population: Population) -> None:
     device = population.device()
     device.finish(device.work(), encoded())
     population.task_in(task.task_id, "completed")
-    with pytest.raises(OperatorError, match="only a running task can be cancelled") as error:
+    with pytest.raises(OperatorError, match="one that has ended cannot be cancelled") as error:
         population.operator.cancel(task.task_id)
     assert error.value.code == ErrorCode.CONFLICT
 

@@ -34,7 +34,7 @@ class Working:
         return error.value
 
     def reported(self) -> int:
-        (round_,) = self.population.operator.rounds(self.task_id)
+        round_, *_ = self.population.operator.rounds(self.task_id)
         return round_.reported
 
 

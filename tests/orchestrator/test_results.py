@@ -19,7 +19,7 @@ from device_sdk.http import HttpTransport
 from device_sdk.state_dir import StateDir
 from federated.cli.main import main
 from orchestrator.db import queries
-from orchestrator.domain import results
+from orchestrator.domain import results, selection
 from plans import bundle
 from plans.bundle import Plan
 from plans.manifest import Phase, Port
@@ -126,6 +126,39 @@ def test_every_round_keeps_its_result(population: Population, tmp_path: Path) ->
     last = population.operator.result(task.task_id)
     assert (last.round_number, last.values) == (2, {"devices": 1})
     assert [kept.round_number for kept in population.operator.checkpoints(task.task_id)] == [0, 1, 2]
+
+
+def test_an_analysis_keeps_to_the_policies_of_learning(population: Population, tmp_path: Path) -> None:
+    """Paused, it begins nothing; a device rests between its rounds; and only the newest states are kept."""
+    task = pushed(population, COUNTING, rounds=3, cohort=1, minimum_rounds_between=1, keep_last=1)
+    with agent(population, tmp_path / "one") as one, agent(population, tmp_path / "other") as other:
+        population.operator.pause(task.task_id)
+        assert one.run_once().outcome is None
+        population.operator.resume(task.task_id)
+        assert one.run_once().outcome is Outcome.COMPLETED
+        population.round_in(task.task_id, 2, "selection")
+        assert one.run_once().outcome is None
+        for device in (other, one):
+            until(lambda device=device: device.run_once().outcome is Outcome.COMPLETED)  # type: ignore[misc]
+    ended = population.task_in(task.task_id, "completed")
+    assert (ended.rounds_completed, ended.completed_because) == (3, "3 rounds were completed")
+    assert [kept.round_number for kept in population.operator.checkpoints(task.task_id)] == [3]
+    assert [population.operator.result(task.task_id, number).values for number in (1, 2, 3)] == [{"devices": 1}] * 3
+
+
+def test_an_analysis_asks_only_devices_that_are_not_set_aside(population: Population, tmp_path: Path) -> None:
+    task = pushed(population, COUNTING, cohort=1, evaluation_share=0.5)
+    set_aside = dict[bool, bool]()
+    for number in range(30):
+        if len(set_aside) == 2:
+            break
+        with agent(population, tmp_path / str(number)) as device:
+            is_set_aside = selection.draw_of(identity.load(StateDir(tmp_path / str(number))).record.device_id) < 0.5
+            outcome = device.run_once().outcome
+            set_aside.setdefault(is_set_aside, outcome is Outcome.COMPLETED)
+            assert outcome is None or not is_set_aside
+    assert set_aside == {True: False, False: True}
+    assert population.task_in(task.task_id, "completed").rounds_completed == 1
 
 
 def test_a_work_without_an_update_gives_its_result(population: Population, tmp_path: Path) -> None:

@@ -128,6 +128,45 @@ def test_a_transition_is_due_exactly_when_the_rule_says(
     assert (found and found.state) == expected
 
 
+# The same policy, where every device that is there has had its turn.
+ALONE: dict[str, tuple[Progress, RoundState | None]] = {
+    "nobody came": (selecting(0, since=None), None),
+    "some are still at work": (selecting(2, settled=1), None),
+    "all gave up": (selecting(2, settled=2), ABANDONED),
+    "some reported, too few": (selecting(2, reported=1, settled=1), None),
+    "enough reported": (selecting(3, reported=2, settled=1), REPORTING),
+    "all reported": (selecting(2, reported=2), REPORTING),
+    "no longer selecting": (reporting(4, reported=2, settled=1), None),
+}
+
+
+@pytest.mark.parametrize(("progress", "expected"), ALONE.values(), ids=ALONE)
+def test_a_round_does_not_wait_for_devices_that_are_not_there(progress: Progress, expected: RoundState | None) -> None:
+    found = due_transition(progress, POLICY, 0.0, others_may_come=False)
+    assert (found and found.state) == expected
+    waiting = due_transition(progress, POLICY, 0.0)
+    assert waiting is None
+
+
+def test_a_round_whose_devices_all_gave_up_says_so() -> None:
+    found = due_transition(selecting(2, settled=2), POLICY, 0.0, others_may_come=False)
+    assert found == Transition(
+        ABANDONED, "2 devices were selected, all that are there, 2 of them gave up; 2 reports are needed"
+    )
+
+
+@given(st.lists(st.sampled_from(RoundState), max_size=30))
+def test_rounds_that_are_abandoned_in_a_row_begin_ever_later(states: list[RoundState]) -> None:
+    rest = rounds.rest_seconds(states, POLICY)
+    assert 0 <= rest <= rounds.rest_seconds([ABANDONED, *states], POLICY) <= POLICY.selection_deadline_seconds
+    assert rounds.rest_seconds([RoundState.COMPLETED, *states], POLICY) == 0
+
+
+def test_after_two_abandoned_rounds_the_rests_double() -> None:
+    rests = [rounds.rest_seconds([ABANDONED] * count, POLICY) for count in range(8)]
+    assert rests == [0, 0, 1, 2, 4, 8, 10, 10]
+
+
 def test_an_abandoned_round_says_why() -> None:
     assert due_transition(selecting(1), POLICY, 10.0) == Transition(
         ABANDONED, "1 devices were selected in 10 s; 2 reports are needed"

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.pacing import Limits
 from orchestrator.domain.rounds import ACCEPTS_REPORTS, RoundState
 from orchestrator.services import check_in, round_clock
 from tests.orchestrator.rows import CHECK_IN, add_devices, add_round, round_of
@@ -15,6 +16,7 @@ from wire.operator_messages import RoundPolicy
 
 DEVICES = 5
 RANDOMNESS = random.Random(7)  # noqa: S311 - seeds of assignments, which this property does not look at
+LIMITS = Limits(shortest_seconds=5)
 POLICIES = st.builds(
     lambda counts: RoundPolicy(
         minimum_reports=counts[0],
@@ -51,7 +53,7 @@ def test_a_round_ends_whatever_its_devices_do(
                 case "wait":
                     round_clock.advance(tx, "round", now)
                 case "check_in":
-                    reply = check_in.check_in(tx, device, CHECK_IN, interval_seconds=5, randomness=RANDOMNESS, now=now)
+                    reply = check_in.check_in(tx, device, CHECK_IN, limits=LIMITS, randomness=RANDOMNESS, now=now)
                     if reply.assignment is not None:
                         given_before = assigned.setdefault(device.device_id, reply.assignment.assignment_id)
                         assert reply.assignment.assignment_id == given_before

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from wire import messages, operator_messages
 from wire.messages import Assignment, CheckInReply, CollectionSummary, Rejection, Resource
-from wire.operator_messages import EnrolmentTokenRequest, RoundPolicy, TaskRequest
+from wire.operator_messages import CheckpointLabel, EnrolmentTokenRequest, RoundPolicy, StopCondition, TaskRequest
 
 MESSAGES = tuple(
     kind
@@ -24,6 +24,7 @@ MESSAGES = tuple(
 
 _INTEGERS = st.integers(-(1 << 70), 1 << 70)
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+_VERSIONS = st.just("") | st.lists(st.integers(0, 99), min_size=1, max_size=4).map(lambda v: ".".join(map(str, v)))
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | _INTEGERS | _FLOATS | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -71,7 +72,31 @@ def _policies() -> SearchStrategy[RoundPolicy]:
         reporting_deadline_seconds=deadlines,
         attributes=values_of(dict[str, str]),
         minimum_examples=st.integers(0, 1000),
+        minimum_sdk_version=_VERSIONS,
+        interpreters=st.dictionaries(st.text(max_size=10), _VERSIONS, max_size=2),
+        minimum_rounds_between=st.integers(0, 1000),
+        evaluation_share=st.floats(0, 1, exclude_max=True),
+        read_every=st.integers(1, 1000),
+        priority=st.floats(0.01, 100.0),
+        stop_when=st.none() | _stop_conditions(),
+        time_limit_seconds=st.none() | deadlines,
+        keep_last=st.integers(1, 1000),
+        keep_every=st.none() | st.integers(1, 1000),
     )
+
+
+def _stop_conditions() -> SearchStrategy[StopCondition]:
+    bounds = st.one_of(*(st.builds(lambda bound, side=side: {side: bound}, _FLOATS) for side in ("above", "below")))
+    return st.builds(
+        lambda metric, bound, rounds: StopCondition(metric, **bound, rounds=rounds),
+        st.text(min_size=1, max_size=10),
+        bounds,
+        st.integers(1, 10),
+    )
+
+
+def _labels() -> SearchStrategy[CheckpointLabel]:
+    return st.builds(CheckpointLabel, st.text(max_size=100).filter(str.isprintable))
 
 
 def _task_requests() -> SearchStrategy[TaskRequest]:
@@ -101,6 +126,8 @@ _STRATEGIES: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     CheckInReply: _replies,
     RoundPolicy: _policies,
     TaskRequest: _task_requests,
+    StopCondition: _stop_conditions,
+    CheckpointLabel: _labels,
     EnrolmentTokenRequest: _token_requests,
     CollectionSummary: lambda: st.builds(CollectionSummary, st.text(max_size=20), st.integers(0, 1 << 53)),
 }

@@ -10,6 +10,18 @@ from orchestrator.db.queries import (
     sessions,
     shards,
     tasks,
+    traffic,
 )
 
-__all__ = ["assignments", "checkpoints", "devices", "operators", "populations", "rounds", "sessions", "shards", "tasks"]
+__all__ = [
+    "assignments",
+    "checkpoints",
+    "devices",
+    "operators",
+    "populations",
+    "rounds",
+    "sessions",
+    "shards",
+    "tasks",
+    "traffic",
+]

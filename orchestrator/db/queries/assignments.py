@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
@@ -63,6 +63,18 @@ def contributions_in_no_shard(tx: Connection, round_id: str) -> tuple[Contributi
     """Those of them whose updates are in no shard."""
     query = rows.select_contributions().where(t.assignments.c.round_id == round_id)
     return tuple(rows.contribution(row) for row in tx.execute(query.where(t.assignments.c.shard_id.is_(None))))
+
+
+def last_round_reported(tx: Connection, task_id: str, device_id: str) -> int | None:
+    """The number of the last round of a task in which a device reported; None where it reported in none."""
+    query = (
+        select(func.max(t.rounds.c.round_number))
+        .join(t.assignments, t.assignments.c.round_id == t.rounds.c.round_id)
+        .where(t.assignments.c.device_id == device_id)
+        .where(t.assignments.c.state == AssignmentState.REPORTED.value)
+        .where(t.rounds.c.task_id == task_id)
+    )
+    return tx.execute(query).scalar()
 
 
 def ids_in(tx: Connection, round_id: str) -> tuple[str, ...]:

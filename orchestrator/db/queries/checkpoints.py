@@ -1,6 +1,8 @@
 """Kept server states."""
 
-from sqlalchemy import Connection, insert, select
+from collections.abc import Collection
+
+from sqlalchemy import Connection, delete, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
@@ -39,14 +41,35 @@ def latest(tx: Connection, task_id: str) -> CheckpointRecord | None:
     return None if row is None else rows.checkpoint(row)
 
 
-def first_after(tx: Connection, task_id: str, round_number: int) -> CheckpointRecord | None:
-    """A task's first checkpoint of a later round than this one."""
+def first_after(tx: Connection, task_id: str, round_number: int, every: int) -> CheckpointRecord | None:
+    """A task's first checkpoint of a later round than this one, of those whose number `every` divides."""
     query = (
         select(t.checkpoints)
         .where(t.checkpoints.c.task_id == task_id)
         .where(t.checkpoints.c.round_number > round_number)
+        .where(t.checkpoints.c.round_number % every == 0)
         .order_by(t.checkpoints.c.round_number)
         .limit(1)
     )
     row = tx.execute(query).first()
     return None if row is None else rows.checkpoint(row)
+
+
+def label(tx: Connection, task_id: str, round_number: int, text: str) -> bool:
+    """Call a checkpoint something; False where there is none."""
+    labelled = tx.execute(
+        update(t.checkpoints)
+        .where(t.checkpoints.c.task_id == task_id)
+        .where(t.checkpoints.c.round_number == round_number)
+        .values(label=text)
+    )
+    return labelled.rowcount == 1
+
+
+def forget(tx: Connection, task_id: str, round_numbers: Collection[int]) -> None:
+    """Keep these checkpoints of a task no longer. Their bytes may be another's too, and stay."""
+    tx.execute(
+        delete(t.checkpoints)
+        .where(t.checkpoints.c.task_id == task_id)
+        .where(t.checkpoints.c.round_number.in_(round_numbers))
+    )

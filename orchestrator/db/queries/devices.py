@@ -9,8 +9,8 @@ from wire import codec
 from wire.messages import CheckIn
 
 
-def add(tx: Connection, device: DeviceRecord, token_sha256: str) -> None:
-    """Enrol a device."""
+def add(tx: Connection, device: DeviceRecord, token_sha256: str, expected_by: float) -> None:
+    """Enrol a device, which should have checked in by then."""
     tx.execute(
         insert(t.devices).values(
             device_id=device.device_id,
@@ -19,6 +19,7 @@ def add(tx: Connection, device: DeviceRecord, token_sha256: str) -> None:
             public_key=device.public_key,
             token_sha256=token_sha256,
             enrolled_at=device.enrolled_at,
+            expected_by=expected_by,
         )
     )
 
@@ -44,7 +45,19 @@ def newest(tx: Connection, limit: int) -> tuple[DeviceRecord, ...]:
     return tuple(rows.device(row) for row in tx.execute(query))
 
 
-def saw(tx: Connection, device_id: str, check_in: CheckIn, now: float) -> None:
-    """Remember what a device last said of itself."""
-    values = {"last_seen_at": now, "check_in": codec.to_json(check_in)}
+def any_besides(tx: Connection, population: str, round_id: str, now: float) -> bool:
+    """Whether a device is there that a round has not had: one that is still expected to check in."""
+    had = (
+        select(t.assignments.c.assignment_id)
+        .where(t.assignments.c.round_id == round_id)
+        .where(t.assignments.c.device_id == t.devices.c.device_id)
+        .exists()
+    )
+    query = select(t.devices.c.device_id).where(t.devices.c.population == population)
+    return tx.execute(query.where(t.devices.c.expected_by >= now).where(~had).limit(1)).first() is not None
+
+
+def saw(tx: Connection, device_id: str, check_in: CheckIn, now: float, expected_by: float) -> None:
+    """Remember what a device last said of itself, and by when it should come again."""
+    values = {"last_seen_at": now, "check_in": codec.to_json(check_in), "expected_by": expected_by}
     tx.execute(update(t.devices).where(t.devices.c.device_id == device_id).values(**values))

@@ -10,6 +10,7 @@ from orchestrator.db.records import Lease, RoundRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.rounds import RoundState
+from orchestrator.domain.tasks import TaskState
 from wire.messages import Resource
 
 _OPEN = [state.value for state in round_rules.OPEN]
@@ -92,13 +93,14 @@ def open_of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
     return tuple(rows.round_(row) for row in tx.execute(query))
 
 
-def selecting(tx: Connection, population: str) -> tuple[RoundRecord, ...]:
-    """The rounds of a population that still select devices, oldest first."""
+def open_in(tx: Connection, population: str) -> tuple[RoundRecord, ...]:
+    """The open rounds of a population's running tasks, oldest first."""
     query = (
         rows.select_rounds()
         .where(t.tasks.c.population == population)
-        .where(t.rounds.c.state == RoundState.SELECTION.value)
-        .order_by(t.rounds.c.created_at)
+        .where(t.tasks.c.state == TaskState.RUNNING.value)
+        .where(t.rounds.c.state.in_(_OPEN))
+        .order_by(t.rounds.c.created_at, t.rounds.c.round_id)
     )
     return tuple(rows.round_(row) for row in tx.execute(query))
 
@@ -119,6 +121,23 @@ def last_read(tx: Connection, task_id: str) -> int:
     """The last checkpoint that a completed round of this task started from, 0 before the first."""
     query = select(func.max(t.rounds.c.reads_round)).where(t.rounds.c.task_id == task_id)
     return tx.execute(query.where(t.rounds.c.state == RoundState.COMPLETED.value)).scalar() or 0
+
+
+def newest_metrics(tx: Connection, task_id: str, count: int) -> list[dict[str, float]]:
+    """The metrics of a task's newest completed rounds, newest first."""
+    query = (
+        select(t.rounds.c.metrics)
+        .where(t.rounds.c.task_id == task_id)
+        .where(t.rounds.c.state == RoundState.COMPLETED.value)
+        .order_by(t.rounds.c.round_number.desc())
+        .limit(count)
+    )
+    return [row.metrics for row in tx.execute(query)]
+
+
+def last_ended_at(tx: Connection, task_id: str) -> float | None:
+    """When a task's last round ended; None before that."""
+    return tx.execute(select(func.max(t.rounds.c.ended_at)).where(t.rounds.c.task_id == task_id)).scalar()
 
 
 def last_states(tx: Connection, task_id: str, count: int) -> list[RoundState]:

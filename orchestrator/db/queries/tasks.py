@@ -6,12 +6,14 @@ from orchestrator.db import rows
 from orchestrator.db import tables as t
 from orchestrator.db.records import TaskRecord
 from orchestrator.domain import rounds as round_rules
+from orchestrator.domain import tasks as task_rules
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import Manifest
 from wire import codec
 from wire.messages import Resource
 
 _OPEN = [state.value for state in round_rules.OPEN]
+_OPEN_TASKS = [state.value for state in task_rules.OPEN]
 
 
 def add_plan(tx: Connection, resource: Resource, manifest: Manifest, now: float) -> None:
@@ -70,12 +72,28 @@ def running_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
     return tuple(rows.task(row) for row in tx.execute(waiting.order_by(t.tasks.c.created_at)))
 
 
-def end(tx: Connection, task_id: str, state: TaskState, now: float, failure: str = "") -> bool:
-    """Move a running task to an end; False where it had ended already."""
+def readers(tx: Connection, task_id: str) -> tuple[str, ...]:
+    """The ids of the tasks that read this one's checkpoints and have not ended."""
+    query = select(t.tasks.c.task_id).where(t.tasks.c.reads == task_id).where(t.tasks.c.state.in_(_OPEN_TASKS))
+    return tuple(row.task_id for row in tx.execute(query))
+
+
+def move(tx: Connection, task_id: str, source: TaskState, target: TaskState) -> bool:
+    """Pause a task or let it run on; False where it is not in `source`. `end` is the way to its ends."""
+    if target not in task_rules.TRANSITIONS[source] & task_rules.OPEN:
+        raise ValueError(f"a task never goes from {source} to {target}")
+    query = update(t.tasks).where(t.tasks.c.task_id == task_id).where(t.tasks.c.state == source.value)
+    return tx.execute(query.values(state=target.value)).rowcount == 1
+
+
+def end(
+    tx: Connection, task_id: str, state: TaskState, now: float, failure: str = "", completed_because: str = ""
+) -> bool:
+    """Move a task to an end; False where it had ended already."""
     moved = tx.execute(
         update(t.tasks)
         .where(t.tasks.c.task_id == task_id)
-        .where(t.tasks.c.state == TaskState.RUNNING.value)
-        .values(state=state.value, ended_at=now, failure=failure[:2000])
+        .where(t.tasks.c.state.in_(_OPEN_TASKS))
+        .values(state=state.value, ended_at=now, failure=failure[:2000], completed_because=completed_because[:500])
     )
     return moved.rowcount == 1
