@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wire.command import Command
+from wire.operator_messages import check_name
 
 if TYPE_CHECKING:
     from orchestrator.services.first_start import FirstSecrets
+    from orchestrator.settings import Settings
 
 _BACKLOG = 2048
 _LAST_PORT = 65535
@@ -31,6 +33,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=2.0,
         help="about how often a device without work comes back (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--new-api-key",
+        metavar="NAME",
+        help="make another operator API key of this name, print it and end: for when the others are lost",
     )
 
 
@@ -60,6 +67,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if arguments.new_api_key is not None:
+        return _make_api_key(settings, arguments.new_api_key)
     try:
         listening = socket.create_server((arguments.host, arguments.port), backlog=_BACKLOG)
         context, secrets = open_context(settings)
@@ -73,6 +82,24 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"Serving on http://{arguments.host}:{listening.getsockname()[1]}; the API's page is /docs", flush=True)
     config = uvicorn.Config(create_app(context), log_level="warning", timeout_graceful_shutdown=_GRACE_SECONDS)
     uvicorn.Server(config).run([listening])
+    return 0
+
+
+def _make_api_key(settings: "Settings", name: str) -> int:
+    from orchestrator.app import open_context
+    from orchestrator.errors import DataFolderError
+    from orchestrator.services import operators
+
+    try:
+        check_name(name)
+        context, _ = open_context(settings)
+    except (DataFolderError, OSError, ValueError) as error:
+        print(f"error: no API key was made: {error}", file=sys.stderr)
+        return 1
+    made = context.database.submit(lambda tx: operators.make_api_key(tx, name, context.clock())).result()
+    context.database.close()
+    context.data_dir_lock.close()
+    print(made.api_key)
     return 0
 
 

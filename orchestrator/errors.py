@@ -4,6 +4,7 @@
     ├── InvalidRequestError   the caller's document or bytes are not what they should be
     ├── NotFoundError         there is no such thing, or it is not the caller's
     ├── UnauthenticatedError  no key or token, or one that is not good
+    ├── RevokedError          the device was shut out
     └── ConflictError         it would contradict what is already settled
 
     DataFolderError           the data folder cannot be served: in use, incomplete, damaged, or of a newer version
@@ -42,6 +43,13 @@ class UnauthenticatedError(OrchestratorError):
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorCode.UNAUTHENTICATED, message)
+
+
+class RevokedError(OrchestratorError):
+    """An operator has shut the device out."""
+
+    def __init__(self, device_id: str) -> None:
+        super().__init__(ErrorCode.DEVICE_REVOKED, f"the device {device_id} was revoked by an operator")
 
 
 class ConflictError(OrchestratorError):

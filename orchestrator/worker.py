@@ -135,9 +135,8 @@ def _to_aggregate(
     round_ = queries.rounds.by_id(tx, round_id)
     assert round_ is not None  # noqa: S101 - rounds are never deleted
     source = round_.task.reads or round_.task.task_id
-    (checkpoint,) = (
-        kept for kept in queries.checkpoints.of_task(tx, source) if kept.round_number == round_.reads_round
-    )
+    checkpoint = queries.checkpoints.numbered(tx, source, round_.reads_round)
+    assert checkpoint is not None  # noqa: S101 - checkpoints are never deleted
     return round_, queries.assignments.reported_in(tx, round_id), checkpoint
 
 

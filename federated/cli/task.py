@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,25 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, action, summary in (
         ("list", _list, "the newest tasks"),
         ("show", _show, "a task and its rounds"),
+        ("round", _round, "one round of a task, and what became of its devices"),
         ("watch", _watch, "follow a task until it ends"),
         ("result", _result, "what a round of a task gave"),
         ("cancel", _cancel, "stop a task"),
     ):
         parser_of_action = actions.add_parser(name, help=summary, description=summary)
         connection.add_arguments(parser_of_action)
-        if name != "list":
+        if name == "list":
+            parser_of_action.add_argument("--population", help="only of this population")
+            parser_of_action.add_argument(
+                "--state", choices=("running", "completed", "cancelled", "failed"), help="only in this state"
+            )
+            parser_of_action.add_argument(
+                "--most", type=int, default=100, help="at most so many (default: %(default)s)"
+            )
+        else:
             parser_of_action.add_argument("task_id", help="the task's id")
+        if name == "round":
+            parser_of_action.add_argument("round_number", type=int, help="the round's number")
         if name == "result":
             parser_of_action.add_argument("--round", type=int, help="the round's number (default: the last completed)")
             parser_of_action.add_argument("--out", type=Path, help="write the tensors to a safetensors file")
@@ -133,7 +145,7 @@ def _json_value(text: str) -> Any:
         return text
 
 
-def _list(_: argparse.Namespace, client: OperatorClient) -> int:
+def _list(arguments: argparse.Namespace, client: OperatorClient) -> int:
     rows = [
         [
             task.task_id,
@@ -143,7 +155,7 @@ def _list(_: argparse.Namespace, client: OperatorClient) -> int:
             task.state,
             f"{task.rounds_completed}/{task.policy.rounds}",
         ]
-        for task in client.tasks()
+        for task in islice(client.tasks(population=arguments.population, state=arguments.state), arguments.most)
     ]
     print(table.aligned(["task", "name", "work", "population", "state", "rounds"], rows))
     return 0
@@ -153,6 +165,15 @@ def _show(arguments: argparse.Namespace, client: OperatorClient) -> int:
     task = client.task(arguments.task_id)
     print(json.dumps(codec.to_json(task), indent=2))
     print(table.of_rounds(client.rounds(task.task_id)))
+    return 0
+
+
+def _round(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    detail = client.round(arguments.task_id, arguments.round_number)
+    print(table.of_rounds([detail.round]))
+    print(", ".join(f"{count} {state}" for state, count in detail.assignments.items() if count) or "no devices yet")
+    for reason in detail.reasons:
+        print(f"{reason.count} {reason.state}: {reason.reason}")
     return 0
 
 

@@ -21,6 +21,7 @@ class DeviceRecord:
     enrolled_at: float
     last_seen_at: float | None
     check_in: CheckIn | None
+    revoked_at: float | None = None
 
 
 @dataclass(frozen=True)

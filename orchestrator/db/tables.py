@@ -37,6 +37,7 @@ api_keys = Table(
     Column("key_sha256", DIGEST, primary_key=True),
     Column("name", String(100), nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("revoked_at", Float),
 )
 
 populations = Table(
@@ -55,6 +56,7 @@ enrolment_tokens = Table(
     Column("uses_left", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
+    Column("revoked_at", Float),
 )
 
 devices = Table(
@@ -68,8 +70,10 @@ devices = Table(
     Column("enrolled_at", Float, nullable=False),
     Column("last_seen_at", Float),
     Column("check_in", JSON),  # the last wire.messages.CheckIn
+    Column("revoked_at", Float),
     # The same token with the same key is one enrolment, however often the answer was lost.
     UniqueConstraint("token_sha256", "public_key"),
+    Index(None, "enrolled_at", "device_id"),
 )
 
 challenges = Table(
@@ -113,6 +117,7 @@ tasks = Table(
     Column("ended_at", Float),
     Column("failure", String(2000), nullable=False),
     Index(None, "population", "state"),
+    Index(None, "created_at", "task_id"),
 )
 
 rounds = Table(
@@ -166,4 +171,14 @@ checkpoints = Table(
     Column("sha256", DIGEST, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("api_key_sha256", ForeignKey(api_keys.c.key_sha256), primary_key=True),
+    Column("idempotency_key", String(200), primary_key=True),
+    Column("request_sha256", DIGEST, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # opened by the caller's key alone, see orchestrator.sealing
+    Column("created_at", Float, nullable=False, index=True),
 )

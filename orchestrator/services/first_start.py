@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from orchestrator.db import queries
-from orchestrator.services import enrolment
-from orchestrator.signing import new_secret, secret_sha256
+from orchestrator.services import enrolment, operators
 from wire.operator_messages import EnrolmentTokenRequest
 
-API_KEY_PREFIX = "fdo_"
 DEFAULT_POPULATION = "default"
 
 
@@ -26,8 +24,7 @@ def make_first_secrets(tx: Connection, now: float) -> FirstSecrets | None:
     """An operator key, the `default` population and a token to join it; None where this is not the first start."""
     if queries.operators.any_api_key(tx):
         return None
-    api_key = new_secret(API_KEY_PREFIX)
-    queries.operators.add_api_key(tx, secret_sha256(api_key), "first", now)
+    api_key = operators.make_api_key(tx, "first", now).api_key
     queries.populations.add(tx, DEFAULT_POPULATION, now)
     token = enrolment.mint_token(tx, EnrolmentTokenRequest(DEFAULT_POPULATION), now)
     return FirstSecrets(api_key, token.token, DEFAULT_POPULATION)

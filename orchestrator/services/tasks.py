@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import TaskRecord
+from orchestrator.domain.paging import PageRequest
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -19,7 +20,7 @@ from plans.manifest import Manifest
 from wire import tensors
 from wire.errors import ErrorCode
 from wire.messages import Resource
-from wire.operator_messages import RoundView, TaskRequest, TaskView
+from wire.operator_messages import TaskPage, TaskRequest, TaskView
 
 PLAN_VALID_SECONDS = 400 * 24 * 3600
 _PLAN_VERSION = 1
@@ -151,22 +152,12 @@ def task_view(tx: Connection, task: TaskRecord) -> TaskView:
     )
 
 
-def round_views(tx: Connection, task_id: str) -> tuple[RoundView, ...]:
-    """A task's rounds as operators see them."""
-    return tuple(
-        RoundView(
-            round_number=round_.round_number,
-            state=round_.state.value,
-            reads_round=round_.reads_round,
-            assigned=round_.progress.assigned,
-            reported=round_.progress.reported,
-            created_at=round_.created_at,
-            ended_at=round_.ended_at,
-            metrics=round_.metrics,
-            reason=round_.reason,
-        )
-        for round_ in queries.rounds.of_task(tx, existing_task(tx, task_id).task_id)
-    )
+def task_page(
+    tx: Connection, request: PageRequest, *, population: str | None = None, state: TaskState | None = None
+) -> TaskPage:
+    """A page of tasks, newest first."""
+    page = queries.tasks.newest(tx, request, population=population, state=state)
+    return TaskPage(tuple(task_view(tx, task) for task in page.rows), page.next_cursor)
 
 
 def _chosen_plan(tx: Connection, request: TaskRequest, plan: StoredPlan | None) -> tuple[Resource, Manifest]:

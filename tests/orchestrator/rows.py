@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord, RoundRecord, TaskRecord
+from orchestrator.domain.paging import MOST_ROWS, PageRequest
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import FEATURES
 from tests.plans.linear import PLAN
@@ -16,6 +17,11 @@ CHECK_IN = CheckIn(
     Runtime("0.1.0", "ai-edge-litert", "2.3.0", tuple(sorted(FEATURES))),
     (CollectionSummary("default", 16),),
 )
+
+
+def population_names(tx: Connection) -> list[str]:
+    """The names of up to a thousand populations."""
+    return [population.name for population in queries.populations.by_name(tx, PageRequest(MOST_ROWS)).rows]
 
 
 def task_of(policy: RoundPolicy, task_id: str = "task") -> TaskRecord:
@@ -62,7 +68,7 @@ def round_of(tx: Connection) -> RoundRecord:
 
 def add_devices(tx: Connection, count: int) -> list[DeviceRecord]:
     """Some devices of the population `default`."""
-    queries.populations.add_enrolment_token(tx, "token", "default", count, 0.0, 1.0)
+    queries.tokens.add(tx, "token", "default", count, 0.0, 1.0)
     devices = [DeviceRecord(f"d{i}", "default", "ed25519", bytes([i]), 0.0, None, None) for i in range(count)]
     for device in devices:
         queries.devices.add(tx, device, "token")

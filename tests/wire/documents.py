@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from wire import messages, operator_messages
 from wire.messages import Assignment, CheckInReply, CollectionSummary, Rejection, Resource
-from wire.operator_messages import EnrolmentTokenRequest, RoundPolicy, TaskRequest
+from wire.operator_messages import ApiKeyRequest, EnrolmentTokenRequest, RoundPolicy, TaskRequest
 
 MESSAGES = tuple(
     kind
@@ -102,5 +102,6 @@ _STRATEGIES: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     RoundPolicy: _policies,
     TaskRequest: _task_requests,
     EnrolmentTokenRequest: _token_requests,
+    ApiKeyRequest: lambda: st.builds(ApiKeyRequest, st.text(min_size=1, max_size=100).filter(str.isprintable)),
     CollectionSummary: lambda: st.builds(CollectionSummary, st.text(max_size=20), st.integers(0, 1 << 53)),
 }

@@ -1,6 +1,7 @@
 """Every query, by name: `queries.rounds.move(tx, …)`. Nobody else writes SQL, and nobody here commits."""
 
 from orchestrator.db.queries import (
+    answers,
     assignments,
     checkpoints,
     devices,
@@ -9,6 +10,18 @@ from orchestrator.db.queries import (
     rounds,
     sessions,
     tasks,
+    tokens,
 )
 
-__all__ = ["assignments", "checkpoints", "devices", "operators", "populations", "rounds", "sessions", "tasks"]
+__all__ = [
+    "answers",
+    "assignments",
+    "checkpoints",
+    "devices",
+    "operators",
+    "populations",
+    "rounds",
+    "sessions",
+    "tasks",
+    "tokens",
+]

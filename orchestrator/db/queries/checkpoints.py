@@ -4,8 +4,12 @@ from sqlalchemy import Connection, insert, select
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
+from orchestrator.db.queries import paging
 from orchestrator.db.records import CheckpointRecord
+from orchestrator.domain.paging import Page, PageRequest
 from wire.messages import Resource
+
+_ORDER = paging.Order((t.checkpoints.c.round_number,))
 
 
 def add(tx: Connection, task_id: str, round_number: int, resource: Resource, now: float) -> None:
@@ -21,10 +25,17 @@ def add(tx: Connection, task_id: str, round_number: int, resource: Resource, now
     )
 
 
-def of_task(tx: Connection, task_id: str) -> tuple[CheckpointRecord, ...]:
+def of_task(tx: Connection, task_id: str, request: PageRequest) -> Page[CheckpointRecord]:
     """A task's checkpoints, in the order of their rounds."""
-    query = select(t.checkpoints).where(t.checkpoints.c.task_id == task_id).order_by(t.checkpoints.c.round_number)
-    return tuple(rows.checkpoint(row) for row in tx.execute(query))
+    query = select(t.checkpoints).where(t.checkpoints.c.task_id == task_id)
+    return paging.page(tx, query, _ORDER, request, rows.checkpoint)
+
+
+def numbered(tx: Connection, task_id: str, round_number: int) -> CheckpointRecord | None:
+    """A task's checkpoint of this round."""
+    query = select(t.checkpoints).where(t.checkpoints.c.task_id == task_id)
+    row = tx.execute(query.where(t.checkpoints.c.round_number == round_number)).first()
+    return None if row is None else rows.checkpoint(row)
 
 
 def latest(tx: Connection, task_id: str) -> CheckpointRecord | None:

@@ -6,12 +6,15 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
+from orchestrator.db.queries import paging
 from orchestrator.db.records import RoundRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.paging import Page, PageRequest
 from orchestrator.domain.rounds import RoundState
 from wire.messages import Resource
 
+_ORDER = paging.Order((t.rounds.c.round_number,))
 _OPEN = [state.value for state in round_rules.OPEN]
 
 
@@ -54,10 +57,12 @@ def by_id(tx: Connection, round_id: str) -> RoundRecord | None:
     return None if row is None else rows.round_(row)
 
 
-def of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
-    """A task's rounds, in their order."""
-    query = rows.select_rounds().where(t.rounds.c.task_id == task_id).order_by(t.rounds.c.round_number)
-    return tuple(rows.round_(row) for row in tx.execute(query))
+def of_task(tx: Connection, task_id: str, request: PageRequest, state: RoundState | None = None) -> Page[RoundRecord]:
+    """A task's rounds, in their order, all or those in one state."""
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id)
+    if state is not None:
+        query = query.where(t.rounds.c.state == state.value)
+    return paging.page(tx, query, _ORDER, request, rows.round_)
 
 
 def numbered(tx: Connection, task_id: str, round_number: int) -> RoundRecord | None:

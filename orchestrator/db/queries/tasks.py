@@ -4,13 +4,16 @@ from sqlalchemy import Connection, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
+from orchestrator.db.queries import paging
 from orchestrator.db.records import TaskRecord
 from orchestrator.domain import rounds as round_rules
+from orchestrator.domain.paging import Page, PageRequest
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import Manifest
 from wire import codec
 from wire.messages import Resource
 
+_ORDER = paging.Order((t.tasks.c.created_at, t.tasks.c.task_id), is_descending=True)
 _OPEN = [state.value for state in round_rules.OPEN]
 
 
@@ -52,10 +55,16 @@ def by_id(tx: Connection, task_id: str) -> TaskRecord | None:
     return None if row is None else rows.task(row)
 
 
-def newest(tx: Connection, limit: int) -> tuple[TaskRecord, ...]:
-    """The newest tasks."""
-    query = rows.select_tasks().order_by(t.tasks.c.created_at.desc()).limit(limit)
-    return tuple(rows.task(row) for row in tx.execute(query))
+def newest(
+    tx: Connection, request: PageRequest, *, population: str | None = None, state: TaskState | None = None
+) -> Page[TaskRecord]:
+    """Tasks, newest first, of one population and in one state, or of all."""
+    query = rows.select_tasks()
+    if population is not None:
+        query = query.where(t.tasks.c.population == population)
+    if state is not None:
+        query = query.where(t.tasks.c.state == state.value)
+    return paging.page(tx, query, _ORDER, request, rows.task)
 
 
 def running_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
