@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
-from orchestrator.api import credentials, devices, fleet, health, problems, tasks
+from orchestrator.api import credentials, devices, events, fleet, health, problems, tasks
 from orchestrator.context import Context
 from orchestrator.db import migrate, queries
 from orchestrator.db.database import Database, sqlite_engine
@@ -104,7 +104,7 @@ def create_app(context: Context) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, fleet, credentials, devices, health):
+    for module in (tasks, fleet, credentials, events, devices, health):
         app.include_router(module.router)
     problems.install(app)
     return app

@@ -10,6 +10,8 @@ from orchestrator.settings import Settings
 from orchestrator.signing import PlanSigner
 from orchestrator.storage import FolderStore
 
+MOST_EVENT_STREAMS = 200
+
 
 @dataclass(frozen=True)
 class Context:
@@ -19,6 +21,8 @@ class Context:
         clock: UTC seconds since 1970.
         data_dir_lock: held as long as the parts are used; closing it lets another process have the folder.
         wake: set when a round may have something due, so that nobody waits for the next tick.
+        draining: set when the server is to stop: it finishes what it has begun, and begins nothing.
+        event_streams: so many streams of events are served at once.
     """
 
     settings: Settings
@@ -28,3 +32,5 @@ class Context:
     clock: Callable[[], float]
     data_dir_lock: IO[bytes]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    event_streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_EVENT_STREAMS))

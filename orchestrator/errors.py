@@ -5,7 +5,8 @@
     ├── NotFoundError         there is no such thing, or it is not the caller's
     ├── UnauthenticatedError  no key or token, or one that is not good
     ├── RevokedError          the device was shut out
-    └── ConflictError         it would contradict what is already settled
+    ├── ConflictError         it would contradict what is already settled
+    └── UnavailableError      not now; the same request later may be served
 
     DataFolderError           the data folder cannot be served: in use, incomplete, damaged, or of a newer version
     DamagedBlobError          bytes of the store are not those that were kept
@@ -57,6 +58,13 @@ class ConflictError(OrchestratorError):
 
     def __init__(self, message: str, code: ErrorCode = ErrorCode.CONFLICT) -> None:
         super().__init__(code, message)
+
+
+class UnavailableError(OrchestratorError):
+    """The server cannot do it just now; the same request later may be served."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.UNAVAILABLE, message)
 
 
 class DataFolderError(Exception):

@@ -9,8 +9,9 @@ from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from wire import codec, routes
+from wire import codec, events, routes
 from wire.errors import MessageError, OperatorError
+from wire.events import Event
 from wire.messages import Problem
 from wire.operator_messages import (
     ApiKey,
@@ -45,6 +46,8 @@ _TIMEOUT_SECONDS = 60.0
 _EXPORT_TIMEOUT_SECONDS = 1200.0
 _PAGE_ROWS = 500
 _RETRY_SECONDS = (0.5, 2.0)
+_RECONNECTIONS = 10
+_RECONNECT_SECONDS = 1.0
 _UNAVAILABLE = 503
 _JSON_BODY = {"Content-Type": routes.JSON}
 
@@ -181,6 +184,28 @@ class OperatorClient:
         """End an API key."""
         return _read(ApiKeyView, self._call("POST", routes.api_key_revoke(key_id)))
 
+    def events(self, task_id: str | None = None, *, after: int | None = None) -> Iterator[Event]:
+        """What happens, as it happens; of one task, or of all. Ends with an error only.
+
+        A lost connection is made again, and goes on where it was.
+
+        Args:
+            after: begin with the events after this one; without it, with what happens from now on.
+        """
+        path = routes.EVENTS if task_id is None else routes.task_events(task_id)
+        failures = 0
+        while True:
+            try:
+                with self._open("GET", path if after is None else f"{path}?after={after}") as stream:
+                    for event in events.read(stream):
+                        after, failures = event.event_id, 0
+                        yield event
+            except (OperatorError, OSError, HTTPException, ValueError) as error:
+                failures += 1
+                if failures > _RECONNECTIONS or not _may_pass(error):
+                    raise _lost(self._url, error) from None
+            time.sleep(_RECONNECT_SECONDS)
+
     def ready(self) -> bool:
         """Whether the orchestrator answers and can serve."""
         try:
@@ -211,7 +236,7 @@ class OperatorClient:
             try:
                 return self._call("POST", path, body, headers, timeout_seconds)
             except OperatorError as error:
-                if error.status not in (None, _UNAVAILABLE):
+                if not _may_pass(error):
                     raise
             time.sleep(pause)
         return self._call("POST", path, body, headers, timeout_seconds)
@@ -228,16 +253,27 @@ class OperatorClient:
         headers: Mapping[str, str] = _JSON_BODY,
         timeout_seconds: float = _TIMEOUT_SECONDS,
     ) -> bytes:
-        sent = {"Authorization": f"Bearer {self._api_key}", **headers}
         try:
-            request = urllib.request.Request(self._url + path, body, sent, method=method)  # noqa: S310 - see __init__
-            with _OPENER.open(request, timeout=timeout_seconds) as answer:
+            with self._open(method, path, body, headers, timeout_seconds) as answer:
                 return bytes(answer.read())
+        except (OSError, HTTPException, ValueError) as error:
+            raise _lost(self._url, error) from None
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = _JSON_BODY,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+    ) -> Any:
+        sent = {"Authorization": f"Bearer {self._api_key}", **headers}
+        request = urllib.request.Request(self._url + path, body, sent, method=method)  # noqa: S310 - see __init__
+        try:
+            return _OPENER.open(request, timeout=timeout_seconds)
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error.code, error.read()) from None
-        except (OSError, HTTPException, ValueError) as error:
-            raise OperatorError(f"{self._url} does not answer: {error}") from None
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -248,6 +284,15 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirects)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same call again may be answered."""
+    return not isinstance(error, OperatorError) or error.status in (None, _UNAVAILABLE)
+
+
+def _lost(url: str, error: Exception) -> OperatorError:
+    return error if isinstance(error, OperatorError) else OperatorError(f"{url} does not answer: {error}")
 
 
 def _part(boundary: str, disposition: str, content: bytes) -> bytes:

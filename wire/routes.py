@@ -9,6 +9,7 @@ CHECK_INS = f"{API}/check-ins"
 TASKS = f"{API}/tasks"
 POPULATIONS = f"{API}/populations"
 ENROLMENT_TOKENS = f"{API}/enrolment-tokens"
+EVENTS = f"{API}/events"
 API_KEYS = f"{API}/api-keys"
 HEALTH = "/healthz"
 READY = "/readyz"
@@ -82,6 +83,11 @@ def task_round(task_id: str, round_number: int | str) -> str:
 def task_assignments(task_id: str, round_number: int | str) -> str:
     """The assignments of one of a task's rounds."""
     return f"{task_round(task_id, round_number)}/assignments"
+
+
+def task_events(task_id: str) -> str:
+    """The stream of a task's events."""
+    return f"{task(task_id)}/events"
 
 
 def task_checkpoints(task_id: str) -> str:

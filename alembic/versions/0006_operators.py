@@ -1,4 +1,4 @@
-"""Operators revoke keys, tokens and devices; answers are kept for repeated requests"""
+"""Operators revoke keys, tokens and devices; answers are kept for repeated requests; what happens is told"""
 
 import sqlalchemy as sa
 
@@ -30,8 +30,22 @@ def upgrade() -> None:
     )
     op.create_index("ix_answers_created_at", "answers", ["created_at"])
 
+    op.create_table(
+        "events",
+        sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("task_id", _ID, nullable=False),
+        sa.Column("round_number", sa.Integer(), nullable=True),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks.task_id"], name="fk_events_task_id"),
+        sa.PrimaryKeyConstraint("event_id", name="pk_events"),
+    )
+    op.create_index("ix_events_task_id_event_id", "events", ["task_id", "event_id"])
+
 
 def downgrade() -> None:
+    op.drop_table("events")
     op.drop_table("answers")
     op.drop_index("ix_devices_enrolled_at_device_id", "devices")
     op.drop_index("ix_tasks_created_at_task_id", "tasks")

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from federated.cli import connection, table
 from wire import codec
 from wire.command import Command
 from wire.errors import MessageError
+from wire.events import MISSED, OPENED, Event
 from wire.operator import OperatorClient
 from wire.operator_messages import RoundPolicy, RoundView, TaskRequest, TaskView
 
-_WATCH_SECONDS = 0.5
+_REPORTS = "round.reports"
 _RUNNING = "running"
 
 
@@ -196,19 +196,30 @@ def _cancel(arguments: argparse.Namespace, client: OperatorClient) -> int:
 
 def _watch(arguments: argparse.Namespace, client: OperatorClient) -> int:
     task = client.task(arguments.task_id)
-    ended: set[int] = set()
+    told: set[int] = set()
     with tqdm(total=task.policy.rounds, desc=task.name, unit="round", file=sys.stderr) as bar:
-        while True:
-            task = client.task(task.task_id)
-            for round_ in client.rounds(task.task_id):
-                if round_.ended_at is not None and round_.round_number not in ended:
-                    ended.add(round_.round_number)
+        for event in client.events(task.task_id):
+            if event.kind == _REPORTS:
+                bar.set_postfix_str(f"{event.detail['reported']} reports")
+                continue
+            task = client.task(task.task_id)  # before the rounds: an ended task has no more of them to come
+            for round_ in _ended_rounds(client, task, event):
+                if round_.round_number not in told:
+                    told.add(round_.round_number)
                     bar.write(_sentence(round_), file=sys.stdout)
             bar.update(task.rounds_completed - bar.n)
-            if task.state != _RUNNING:
+            if task.state != _RUNNING and not event.kind.startswith("round."):
                 break
-            time.sleep(_WATCH_SECONDS)
     return _ending(task)
+
+
+def _ended_rounds(client: OperatorClient, task: TaskView, event: Event) -> list[RoundView]:
+    """The rounds whose end an event tells of; of what was before the stream, the list knows."""
+    if event.kind in (OPENED, MISSED):
+        return [round_ for round_ in client.rounds(task.task_id) if round_.ended_at is not None]
+    if event.ends_round and event.round_number is not None:
+        return [client.round(task.task_id, event.round_number).round]
+    return []
 
 
 def _sentence(round_: RoundView) -> str:

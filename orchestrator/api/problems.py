@@ -109,7 +109,8 @@ def _response(document: Problem) -> Response:
 
 def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, OrchestratorError)  # noqa: S101 - what it is installed for
-    return problem(error.code, str(error))
+    retry = _RETRY_SECONDS if error.code is ErrorCode.UNAVAILABLE else None
+    return problem(error.code, str(error), retry)
 
 
 def _not_a_message(_: Request, error: Exception) -> Response:

@@ -173,6 +173,18 @@ checkpoints = Table(
     Column("created_at", Float, nullable=False),
 )
 
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # rises with every commit
+    Column("at", Float, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("task_id", ForeignKey(tasks.c.task_id), nullable=False),
+    Column("round_number", Integer),
+    Column("detail", JSON, nullable=False),
+    Index(None, "task_id", "event_id"),
+)
+
 answers = Table(
     "answers",
     metadata,

@@ -56,9 +56,9 @@ def base_checkpoint(tx: Connection, task: TaskRecord) -> CheckpointRecord | None
 def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, now: float) -> None:
     match transition.state:
         case RoundState.REPORTING:
-            queries.rounds.move(tx, round_.round_id, round_.state, transition.state, reporting_since=now)
+            queries.rounds.move(tx, round_.round_id, round_.state, transition.state, now, reporting_since=now)
         case RoundState.AGGREGATION:
-            queries.rounds.move(tx, round_.round_id, round_.state, transition.state)
+            queries.rounds.move(tx, round_.round_id, round_.state, transition.state, now)
             queries.assignments.expire(tx, round_.round_id, now)
         case _:
             given = queries.assignments.reasons_given(tx, round_.round_id, _REASONS_SHOWN)
@@ -81,6 +81,7 @@ def end_round(
         round_.round_id,
         round_.state,
         state,
+        now,
         ended_at=now,
         reason=reason[:2000],
         metrics=metrics or {},

@@ -1,5 +1,6 @@
 """A real orchestrator on the loopback: its own folder, its own clock, stopped and started as a test wants."""
 
+import asyncio
 import shutil
 import socket
 import sqlite3
@@ -81,9 +82,13 @@ class Orchestrator:
         self._server = uvicorn.Server(config)
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._server.run, args=([self._listening],), name="orchestrator")
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), name="orchestrator")
         self._thread.start()
         until(lambda: self._server.started)
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        await self._server.serve([self._listening])
 
     def stop(self) -> None:
         """Stop serving."""

@@ -41,6 +41,8 @@ OF_OPERATORS = {
     ("GET", routes.task_round("{task_id}", "{round_number}")),
     ("GET", routes.task_assignments("{task_id}", "{round_number}")),
     ("GET", routes.task_checkpoints("{task_id}")),
+    ("GET", routes.task_events("{task_id}")),
+    ("GET", routes.EVENTS),
     ("GET", routes.task_result("{task_id}")),
     ("POST", routes.ENROLMENT_TOKENS),
     ("GET", routes.ENROLMENT_TOKENS),

@@ -11,13 +11,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from wire import messages, operator_messages
+from wire import events, messages, operator_messages
 from wire.messages import Assignment, CheckInReply, CollectionSummary, Rejection, Resource
 from wire.operator_messages import ApiKeyRequest, EnrolmentTokenRequest, RoundPolicy, TaskRequest
 
 MESSAGES = tuple(
     kind
-    for module in (messages, operator_messages)
+    for module in (events, messages, operator_messages)
     for _, kind in inspect.getmembers(module, dataclasses.is_dataclass)
     if isinstance(kind, type) and kind.__module__ == module.__name__
 )

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
-from orchestrator.db.queries import paging
+from orchestrator.db.queries import events, paging
 from orchestrator.db.records import RoundRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
@@ -49,6 +49,7 @@ def add(
             reason="",
         )
     )
+    events.add(tx, f"round.{RoundState.SELECTION.value}", task_id, now, round_number)
 
 
 def by_id(tx: Connection, round_id: str) -> RoundRecord | None:
@@ -132,8 +133,8 @@ def last_states(tx: Connection, task_id: str, count: int) -> list[RoundState]:
     return [RoundState(row.state) for row in tx.execute(query.order_by(t.rounds.c.round_number.desc()).limit(count))]
 
 
-def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, **values: Any) -> bool:
-    """Take one legal transition; False where the round is not in `source` any more."""
+def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, now: float, **values: Any) -> bool:
+    """Take one legal transition, and tell of it; False where the round is not in `source` any more."""
     if target not in round_rules.TRANSITIONS[source]:
         raise ValueError(f"a round never goes from {source} to {target}")
     moved = tx.execute(
@@ -141,8 +142,14 @@ def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, 
         .where(t.rounds.c.round_id == round_id)
         .where(t.rounds.c.state == source.value)
         .values(state=target.value, **values)
-    )
-    return moved.rowcount == 1
+        .returning(t.rounds.c.task_id, t.rounds.c.round_number, t.rounds.c.assigned, t.rounds.c.reported)
+    ).first()
+    if moved is None:
+        return False
+    detail = {name: values[name] for name in ("metrics", "reason") if values.get(name)}
+    detail |= {"assigned": moved.assigned, "reported": moved.reported}
+    events.add(tx, f"round.{target.value}", moved.task_id, now, moved.round_number, **detail)
+    return True
 
 
 def claim_place(tx: Connection, round_id: str, cohort: int, now: float) -> bool:

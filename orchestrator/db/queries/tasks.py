@@ -4,7 +4,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
-from orchestrator.db.queries import paging
+from orchestrator.db.queries import events, paging
 from orchestrator.db.records import TaskRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.paging import Page, PageRequest
@@ -47,6 +47,7 @@ def add(tx: Connection, task: TaskRecord) -> None:
             failure=task.failure,
         )
     )
+    events.add(tx, "task.created", task.task_id, task.created_at)
 
 
 def by_id(tx: Connection, task_id: str) -> TaskRecord | None:
@@ -87,4 +88,7 @@ def end(tx: Connection, task_id: str, state: TaskState, now: float, failure: str
         .where(t.tasks.c.state == TaskState.RUNNING.value)
         .values(state=state.value, ended_at=now, failure=failure[:2000])
     )
-    return moved.rowcount == 1
+    if moved.rowcount != 1:
+        return False
+    events.add(tx, f"task.{state.value}", task_id, now, reason=failure[:2000])
+    return True
