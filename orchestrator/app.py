@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from alembic.util import CommandError
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
 from orchestrator.api import credentials, devices, events, fleet, health, problems, tasks
+from orchestrator.api.observing import Draining, Timed, Traced
 from orchestrator.context import Context
 from orchestrator.db import migrate, queries
 from orchestrator.db.database import Database, sqlite_engine
@@ -25,6 +26,9 @@ from orchestrator.settings import Settings
 from orchestrator.signing import create_key, load_signer
 from orchestrator.storage import FolderStore, lock_folder
 from orchestrator.worker import Worker
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 
 def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
@@ -78,13 +82,14 @@ def _upgrade(path: Path, engine: Engine) -> bool:
         raise DataFolderError(f"{path} cannot be used: {error.orig}; restore it, or make room on the disk") from None
 
 
-def create_app(context: Context) -> FastAPI:
+def create_app(context: Context, tracer_provider: "TracerProvider | None" = None) -> FastAPI:
     """The web application over an orchestrator's parts. While it serves, its worker keeps the rounds going."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker = Worker(context)
         running = asyncio.create_task(worker.run(), name="worker")
+        app.state.worker = running
         try:
             yield
         finally:
@@ -94,6 +99,8 @@ def create_app(context: Context) -> FastAPI:
             await asyncio.to_thread(worker.close)
             await asyncio.to_thread(context.database.close)
             context.data_dir_lock.close()
+            if tracer_provider is not None:
+                await asyncio.to_thread(tracer_provider.shutdown)
 
     app = FastAPIOffline(
         title="Fedelta orchestrator",
@@ -107,4 +114,9 @@ def create_app(context: Context) -> FastAPI:
     for module in (tasks, fleet, credentials, events, devices, health):
         app.include_router(module.router)
     problems.install(app)
+    context.metrics.watch_writer(context.database.waiting)
+    app.add_middleware(Draining, draining=context.draining)
+    if tracer_provider is not None:
+        app.add_middleware(Traced, provider=tracer_provider)
+    app.add_middleware(Timed, metrics=context.metrics)
     return app

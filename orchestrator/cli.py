@@ -1,7 +1,6 @@
 """`fedelta serve`: the orchestrator as a process."""
 
 import argparse
-import logging
 import os
 import socket
 import sys
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 _BACKLOG = 2048
 _LAST_PORT = 65535
-_GRACE_SECONDS = 10
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +37,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="make another operator API key of this name, print it and end: for when the others are lost",
     )
+    parser.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=30.0,
+        help="told to stop, how long to finish what has begun (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="how logs are written (default: %(default)s)"
+    )
 
 
 def _port(text: str) -> int:
@@ -50,21 +57,20 @@ def _port(text: str) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        import uvicorn
-
+        from orchestrator import logs, tracing
         from orchestrator.app import create_app, open_context
-        from orchestrator.errors import DataFolderError
+        from orchestrator.errors import DataFolderError, SettingsError
+        from orchestrator.server import Server
         from orchestrator.settings import Settings
     except ModuleNotFoundError as error:
         print(f"fedelta serve needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for library in ("alembic", "sqlalchemy"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logs.configure(arguments.log_format)
     os.umask(0o077)  # the database, the key and single updates are nobody else's to read
     try:
         settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
-    except ValueError as error:
+        tracer_provider = tracing.provider_from(os.environ)
+    except (SettingsError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if arguments.new_api_key is not None:
@@ -80,8 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if secrets is not None:
         _show(secrets)
     print(f"Serving on http://{arguments.host}:{listening.getsockname()[1]}; the API's page is /docs", flush=True)
-    config = uvicorn.Config(create_app(context), log_level="warning", timeout_graceful_shutdown=_GRACE_SECONDS)
-    uvicorn.Server(config).run([listening])
+    Server(create_app(context, tracer_provider), context, arguments.grace_seconds).run([listening])
     return 0
 
 

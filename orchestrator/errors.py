@@ -9,6 +9,7 @@
     └── UnavailableError      not now; the same request later may be served
 
     DataFolderError           the data folder cannot be served: in use, incomplete, damaged, or of a newer version
+    SettingsError             the environment asks for what this installation cannot do
     DamagedBlobError          bytes of the store are not those that were kept
 
 `api.problems` turns the refusals into problem documents, once; nothing else knows a status number.
@@ -69,6 +70,10 @@ class UnavailableError(OrchestratorError):
 
 class DataFolderError(Exception):
     """The data folder cannot be served; the message says why and what to do."""
+
+
+class SettingsError(Exception):
+    """The environment asks for what this installation cannot do; the message says what to install or to change."""
 
 
 class DamagedBlobError(Exception):

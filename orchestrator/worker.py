@@ -76,7 +76,7 @@ class Worker:
             if _passes(error):
                 raise
             reason = f"the broadcast of the next round could not be prepared: {error}"
-            log.exception("task %s failed", task.name)
+            log.exception("task %s failed", task.name, extra={"task_id": task.task_id})
             await self._write(
                 lambda tx: queries.tasks.end(tx, task.task_id, TaskState.FAILED, self._context.clock(), reason)
             )
@@ -90,16 +90,19 @@ class Worker:
         if round_ is None or round_.state is not RoundState.AGGREGATION:
             return
         try:
-            result = await self._in_thread(lambda: self._aggregator.aggregate(round_, checkpoint.resource, reports))
+            with self._context.metrics.aggregation_seconds.time():
+                result = await self._in_thread(lambda: self._aggregator.aggregate(round_, checkpoint.resource, reports))
         except Exception as error:
             if _passes(error):
                 raise
             reason = f"the sum or the new state could not be made: {error}"
-            log.exception("round %d of %s failed", round_.round_number, round_.task.name)
+            log.exception("round %d of %s failed", round_.round_number, round_.task.name, extra=round_.ids)
             await self._write(lambda tx: aggregation.fail_round(tx, round_, reason, self._context.clock()))
             return
         await self._write(lambda tx: aggregation.complete_round(tx, round_, result, self._context.clock()))
-        log.info("round %d of %s: completed %s", round_.round_number, round_.task.name, result.metrics)
+        log.info(
+            "round %d of %s: completed %s", round_.round_number, round_.task.name, result.metrics, extra=round_.ids
+        )
 
     async def _delete_finished_updates(self) -> None:
         kept = await asyncio.to_thread(self._context.store.assignments_with_updates)

@@ -13,6 +13,7 @@ EVENTS = f"{API}/events"
 API_KEYS = f"{API}/api-keys"
 HEALTH = "/healthz"
 READY = "/readyz"
+METRICS = "/metrics"
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"

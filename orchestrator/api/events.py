@@ -109,5 +109,5 @@ class EventStream(StreamingResponse):
                 await send(message)
 
         async with self._context.event_streams:
-            with contextlib.suppress(TimeoutError):
+            with self._context.metrics.event_streams.track_inprogress(), contextlib.suppress(TimeoutError):
                 await super().stream_response(send_in_time)

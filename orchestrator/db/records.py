@@ -70,6 +70,11 @@ class RoundRecord:
         """Where the round stands."""
         return self.progress.state
 
+    @property
+    def ids(self) -> dict[str, object]:
+        """What names the round in a log."""
+        return {"task_id": self.task.task_id, "round_id": self.round_id, "round_number": self.round_number}
+
 
 @dataclass(frozen=True)
 class AssignmentRecord:

@@ -63,7 +63,14 @@ def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, no
         case _:
             given = queries.assignments.reasons_given(tx, round_.round_id, _REASONS_SHOWN)
             end_round(tx, round_, transition.state, now, "; ".join([transition.reason, *given]))
-    log.info("round %d of %s: %s %s", round_.round_number, round_.task.name, transition.state, transition.reason)
+    log.info(
+        "round %d of %s: %s %s",
+        round_.round_number,
+        round_.task.name,
+        transition.state,
+        transition.reason,
+        extra=round_.ids,
+    )
 
 
 def end_round(

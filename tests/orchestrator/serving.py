@@ -55,14 +55,18 @@ class Orchestrator:
 
     Args:
         api_key: of the first start, where the folder is a copy of another orchestrator's.
+        tracer_provider: where spans of requests go, if any are made.
     """
 
-    def __init__(self, folder: Path, clock: Clock | None = None, api_key: str = "") -> None:
+    def __init__(
+        self, folder: Path, clock: Clock | None = None, api_key: str = "", tracer_provider: Any = None
+    ) -> None:
         self.folder = folder
         self.clock = clock or Clock()
         self.connections = Connections()
         self.url = ""
         self._api_key = api_key
+        self._tracer_provider = tracer_provider
         self._settings = Settings(data_dir=folder, tick_seconds=0.05, check_in_seconds=5.0)
 
     def start(self, *, worker: bool = True) -> None:
@@ -71,8 +75,9 @@ class Orchestrator:
         if self.secrets is not None:
             self._api_key = self.secrets.api_key
         self.context: Context = replace(context, clock=self.clock)
+        self.app = create_app(self.context, self._tracer_provider)
         config = uvicorn.Config(
-            create_app(self.context),
+            self.app,
             lifespan="on" if worker else "off",
             ws="none",
             log_level="critical",

@@ -43,6 +43,7 @@ OF_OPERATORS = {
     ("GET", routes.task_checkpoints("{task_id}")),
     ("GET", routes.task_events("{task_id}")),
     ("GET", routes.EVENTS),
+    ("GET", routes.METRICS),
     ("GET", routes.task_result("{task_id}")),
     ("POST", routes.ENROLMENT_TOKENS),
     ("GET", routes.ENROLMENT_TOKENS),
