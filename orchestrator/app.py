@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from alembic.util import CommandError
 from fastapi import FastAPI
@@ -12,7 +12,8 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from orchestrator.api import devices, fleet, health, problems, tasks
+from orchestrator.api import credentials, devices, events, fleet, health, problems, tasks
+from orchestrator.api.observing import Draining, Timed, Traced
 from orchestrator.context import Context, WorkerContext
 from orchestrator.db import migrate, queries
 from orchestrator.db.database import Database
@@ -24,6 +25,9 @@ from orchestrator.settings import Settings
 from orchestrator.signing import create_key, load_signer
 from orchestrator.storage import FolderStore, lock_folder
 from orchestrator.worker import Worker
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 
 def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
@@ -118,16 +122,19 @@ def _shown(engine: Engine) -> str:
     return engine.url.database or "" if engine.dialect.name == "sqlite" else engine.url.render_as_string()
 
 
-def create_app(context: Context) -> FastAPI:
+def create_app(context: Context, tracer_provider: "TracerProvider | None" = None) -> FastAPI:
     """The web application over an orchestrator's parts. While it serves, its worker keeps the rounds going."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with Worker(context).running() if context.settings.has_worker else contextlib.nullcontext():
+            async with Worker(context).running() if context.settings.has_worker else contextlib.nullcontext() as task:
+                app.state.worker = task
                 yield
         finally:
             await asyncio.to_thread(context.close)
+            if tracer_provider is not None:
+                await asyncio.to_thread(tracer_provider.shutdown)
 
     app = FastAPIOffline(
         title="Fedelta orchestrator",
@@ -138,7 +145,12 @@ def create_app(context: Context) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, fleet, devices, health):
+    for module in (tasks, fleet, credentials, events, devices, health):
         app.include_router(module.router)
     problems.install(app)
+    context.metrics.watch_writer(context.database.waiting)
+    app.add_middleware(Draining, draining=context.draining)
+    if tracer_provider is not None:
+        app.add_middleware(Traced, provider=tracer_provider)
+    app.add_middleware(Timed, metrics=context.metrics)
     return app

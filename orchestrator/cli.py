@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wire.command import Command
+from wire.operator_messages import check_name
 
 if TYPE_CHECKING:
     from orchestrator.services.first_start import FirstSecrets
+    from orchestrator.settings import Settings
 
 _BACKLOG = 2048
 _LAST_PORT = 65535
-_GRACE_SECONDS = 10
 
 
 def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,9 @@ def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("FEDELTA_DATABASE_URL"),
         help="a PostgreSQL database that several processes share, postgresql://USER:PASSWORD@HOST/NAME "
         "(default: $FEDELTA_DATABASE_URL, or a SQLite file in the data folder)",
+    )
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="how logs are written (default: %(default)s)"
     )
 
 
@@ -60,6 +63,17 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         default=500.0,
         help="how many are welcome; with more devices each comes less often (default: %(default)s)",
     )
+    parser.add_argument(
+        "--new-api-key",
+        metavar="NAME",
+        help="make another operator API key of this name, print it and end: for when the others are lost",
+    )
+    parser.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=30.0,
+        help="told to stop, how long to finish what has begun (default: %(default)s)",
+    )
 
 
 def _port(text: str) -> int:
@@ -71,15 +85,16 @@ def _port(text: str) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     try:
-        import uvicorn
-
+        from orchestrator import logs, tracing
         from orchestrator.app import create_app, open_context
         from orchestrator.errors import DataFolderError, SettingsError
+        from orchestrator.server import Server
         from orchestrator.settings import Settings
     except ModuleNotFoundError as error:
         print(f"fedelta serve needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
         return 2
-    _prepare_process()
+    logs.configure(arguments.log_format)
+    os.umask(0o077)  # the database, the key and single updates are nobody else's to read
     try:
         settings = Settings(
             data_dir=arguments.data_dir,
@@ -89,9 +104,12 @@ def _serve(arguments: argparse.Namespace) -> int:
             check_in_seconds=arguments.check_in_seconds,
             check_ins_per_second=arguments.check_ins_per_second,
         )
+        tracer_provider = tracing.provider_from(os.environ)
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if arguments.new_api_key is not None:
+        return _make_api_key(settings, arguments.new_api_key)
     try:
         listening = socket.create_server((arguments.host, arguments.port), backlog=_BACKLOG)
         context, secrets = open_context(settings)
@@ -103,13 +121,30 @@ def _serve(arguments: argparse.Namespace) -> int:
     if secrets is not None:
         _show(secrets)
     print(f"Serving on http://{arguments.host}:{listening.getsockname()[1]}; the API's page is /docs", flush=True)
-    config = uvicorn.Config(create_app(context), log_level="warning", timeout_graceful_shutdown=_GRACE_SECONDS)
-    uvicorn.Server(config).run([listening])
+    Server(create_app(context, tracer_provider), context, arguments.grace_seconds).run([listening])
+    return 0
+
+
+def _make_api_key(settings: "Settings", name: str) -> int:
+    from orchestrator.app import open_context
+    from orchestrator.errors import DataFolderError
+    from orchestrator.services import operators
+
+    try:
+        check_name(name)
+        context, _ = open_context(settings)
+    except (DataFolderError, OSError, ValueError) as error:
+        print(f"error: no API key was made: {error}", file=sys.stderr)
+        return 1
+    made = context.database.submit(lambda tx: operators.make_api_key(tx, name, context.clock())).result()
+    context.close()
+    print(made.api_key)
     return 0
 
 
 def _work(arguments: argparse.Namespace) -> int:
     try:
+        from orchestrator import logs
         from orchestrator.app import open_worker_context
         from orchestrator.errors import DataFolderError, SettingsError
         from orchestrator.settings import Settings
@@ -117,7 +152,8 @@ def _work(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         print(f"fedelta work needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
         return 2
-    _prepare_process()
+    logs.configure(arguments.log_format)
+    os.umask(0o077)
     try:
         context = open_worker_context(Settings(data_dir=arguments.data_dir, database_url=arguments.database_url))
     except (DataFolderError, SettingsError, OSError) as error:
@@ -135,13 +171,6 @@ def _work(arguments: argparse.Namespace) -> int:
     asyncio.run(until_stopped())
     context.close()
     return 0
-
-
-def _prepare_process() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for library in ("alembic", "sqlalchemy"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    os.umask(0o077)  # the database, the key and single updates are nobody else's to read
 
 
 def _show(secrets: "FirstSecrets") -> None:

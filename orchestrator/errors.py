@@ -4,7 +4,9 @@
     ├── InvalidRequestError   the caller's document or bytes are not what they should be
     ├── NotFoundError         there is no such thing, or it is not the caller's
     ├── UnauthenticatedError  no key or token, or one that is not good
-    └── ConflictError         it would contradict what is already settled
+    ├── RevokedError          the device was shut out
+    ├── ConflictError         it would contradict what is already settled
+    └── UnavailableError      not now; the same request later may be served
 
     DataFolderError           the data cannot be served: in use, incomplete, damaged, or of a newer version
     SettingsError             a setting is not what it should be
@@ -45,11 +47,25 @@ class UnauthenticatedError(OrchestratorError):
         super().__init__(ErrorCode.UNAUTHENTICATED, message)
 
 
+class RevokedError(OrchestratorError):
+    """An operator has shut the device out."""
+
+    def __init__(self, device_id: str) -> None:
+        super().__init__(ErrorCode.DEVICE_REVOKED, f"the device {device_id} was revoked by an operator")
+
+
 class ConflictError(OrchestratorError):
     """The request contradicts what is already settled; nothing was changed."""
 
     def __init__(self, message: str, code: ErrorCode = ErrorCode.CONFLICT) -> None:
         super().__init__(code, message)
+
+
+class UnavailableError(OrchestratorError):
+    """The server cannot do it just now; the same request later may be served."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.UNAVAILABLE, message)
 
 
 class DataFolderError(Exception):

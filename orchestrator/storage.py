@@ -76,6 +76,11 @@ class IncomingUpdate:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.NamedTemporaryFile(dir=folder, prefix=".new-", delete=False)  # noqa: SIM115 - see `discard`
 
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes came so far."""
+        return self._size
+
     def write(self, chunk: bytes) -> None:
         """Take the next bytes."""
         self._size += len(chunk)
@@ -120,6 +125,12 @@ class FolderStore:
         self._updates = root / "updates"
         for folder in (self._blobs, self._temps, self._updates):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def check(self) -> None:
+        """Raise an `OSError` where nothing can be kept."""
+        for folder in (self._blobs, self._updates):
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(f"{folder} cannot be written")
 
     def put(self, data: bytes) -> Resource:
         """Keep some bytes and give their name. The same bytes again change nothing, or mend what the disk damaged."""

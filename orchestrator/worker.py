@@ -53,11 +53,11 @@ class Worker:
                 await self._sleep()
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """Work beside something else, and end with it, when the sum that is being made is made."""
         task = asyncio.create_task(self.run(), name="worker")
         try:
-            yield
+            yield task
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -89,7 +89,7 @@ class Worker:
             if _passes(error):
                 raise
             reason = f"the broadcast of the next round could not be prepared: {error}"
-            log.exception("task %s failed", task.name)
+            log.exception("task %s failed", task.name, extra={"task_id": task.task_id})
             await self._write(
                 lambda tx: queries.tasks.end(tx, task.task_id, TaskState.FAILED, self._context.clock(), reason)
             )
@@ -105,12 +105,14 @@ class Worker:
             return False
         renewing = asyncio.create_task(self._renew(claimed))
         try:
-            await self._do(claimed)
+            with self._context.metrics.aggregation_seconds.time():
+                await self._do(claimed)
         except Exception as error:
             if _passes(error):
                 raise
             reason = f"the sum or the new state could not be made: {error}"
-            log.exception("round %d of %s failed", claimed.round.round_number, claimed.round.task.name)
+            ids = claimed.round.ids
+            log.exception("round %d of %s failed", claimed.round.round_number, claimed.round.task.name, extra=ids)
             await self._write(lambda tx: chores.fail_round(tx, claimed, reason, self._context.clock()))
         finally:
             renewing.cancel()
@@ -128,7 +130,8 @@ class Worker:
                     lambda: work.close(round_, claimed.checkpoint.resource, sums, claimed.rest, claimed.metrics)
                 )
                 if await self._write(lambda tx: chores.complete_round(tx, claimed, result, self._context.clock())):
-                    log.info("round %d of %s: completed %s", round_.round_number, round_.task.name, result.metrics)
+                    said = "round %d of %s: completed %s"
+                    log.info(said, round_.round_number, round_.task.name, result.metrics, extra=round_.ids)
 
     async def _renew(self, claimed: Claim) -> None:
         """Hold a claim while its chore is done, so that nobody takes it for abandoned."""

@@ -17,9 +17,11 @@ class ErrorCode(StrEnum):
 
     ASSIGNMENT_CLOSED = "assignment_closed"
     CONFLICT = "conflict"
+    DEVICE_REVOKED = "device_revoked"
     DIGEST_MISMATCH = "digest_mismatch"
     EXPORT_FAILED = "export_failed"
     EXPORT_UNAVAILABLE = "export_unavailable"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     INTERNAL = "internal"
     INVALID_PLAN = "invalid_plan"
     INVALID_REQUEST = "invalid_request"

@@ -1,4 +1,7 @@
-"""The documents that operators and the orchestrator exchange. Moments are UTC seconds since 1970."""
+"""The documents that operators and the orchestrator exchange. Moments are UTC seconds since 1970.
+
+A list comes in pages: `next_cursor` asks for the next one, and is None on the last.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -9,6 +12,8 @@ MAX_COUNT = 1_000_000_000
 MAX_USES = 100_000  # more is a leaked secret
 MAX_TOKEN_SECONDS = 10 * 365 * 24 * 3600.0
 MAX_DEADLINE_SECONDS = 30 * 24 * 3600.0
+MAX_NAME_CHARACTERS = 100
+ID_CHARACTERS = 16  # of a secret's hash, which is its public id
 MAX_TASK_SECONDS = 10 * 365 * 24 * 3600.0
 MAX_STOP_ROUNDS = 1000
 MAX_PRIORITY = 1e6
@@ -163,8 +168,7 @@ class TaskRequest:
     export: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not (1 <= len(self.name) <= 100 and self.name.isprintable()):  # noqa: PLR2004 - the width of its column
-            raise ValueError(f"name has {len(self.name)} characters; 1 to 100 printable ones are allowed")
+        check_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -254,6 +258,7 @@ class DeviceView:
     last_seen_at: float | None = None
     attributes: dict[str, str] = field(default_factory=dict)
     interpreter: str = ""
+    revoked_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -298,10 +303,83 @@ class PopulationView:
 
 
 @dataclass(frozen=True)
+class EnrolmentTokenView:
+    """An enrolment token as it stands; the token itself is known to nobody here."""
+
+    token_id: str
+    population: str
+    uses: int
+    uses_left: int
+    created_at: float
+    expires_at: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True)
+class ApiKeyRequest:
+    """Ask for another operator API key, or another name for one."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A fresh operator API key. It is shown this once; only its hash is kept."""
+
+    key_id: str
+    name: str
+    api_key: str
+
+
+@dataclass(frozen=True)
+class ApiKeyView:
+    """An operator API key as it stands; the key itself is known to its holder alone."""
+
+    key_id: str
+    name: str
+    created_at: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """So many assignments of a round ended so, for this reason."""
+
+    state: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RoundDetail:
+    """A round with what became of its devices: how many assignments are in which state, and the commonest reasons."""
+
+    round: RoundView
+    assignments: dict[str, int]
+    reasons: tuple[ReasonCount, ...] = ()
+
+
+@dataclass(frozen=True)
+class AssignmentView:
+    """One device's work in a round. What it reported is not here: single reports are nobody's to look at."""
+
+    assignment_id: str
+    device_id: str
+    state: str
+    assigned_at: float
+    ended_at: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class TaskPage:
     """Tasks, newest first."""
 
     tasks: tuple[TaskView, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -309,6 +387,7 @@ class RoundPage:
     """A task's rounds, in their order."""
 
     rounds: tuple[RoundView, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -316,6 +395,7 @@ class CheckpointPage:
     """A task's checkpoints, in the order of their rounds."""
 
     checkpoints: tuple[CheckpointView, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -323,6 +403,7 @@ class DevicePage:
     """Enrolled devices, newest first."""
 
     devices: tuple[DeviceView, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -330,3 +411,34 @@ class PopulationPage:
     """Populations, by name."""
 
     populations: tuple[PopulationView, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class EnrolmentTokenPage:
+    """Enrolment tokens, newest first."""
+
+    tokens: tuple[EnrolmentTokenView, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class ApiKeyPage:
+    """Operator API keys, oldest first."""
+
+    api_keys: tuple[ApiKeyView, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class AssignmentPage:
+    """A round's assignments, by their devices' ids."""
+
+    assignments: tuple[AssignmentView, ...]
+    next_cursor: str | None = None
+
+
+def check_name(name: str) -> None:
+    """Refuse, with a `ValueError`, what is no name of a task or a key."""
+    if not (1 <= len(name) <= MAX_NAME_CHARACTERS and name.isprintable()):
+        raise ValueError(f"name has {len(name)} characters; 1 to {MAX_NAME_CHARACTERS} printable ones are allowed")

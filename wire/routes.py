@@ -9,8 +9,11 @@ CHECK_INS = f"{API}/check-ins"
 TASKS = f"{API}/tasks"
 POPULATIONS = f"{API}/populations"
 ENROLMENT_TOKENS = f"{API}/enrolment-tokens"
+EVENTS = f"{API}/events"
+API_KEYS = f"{API}/api-keys"
 HEALTH = "/healthz"
 READY = "/readyz"
+METRICS = "/metrics"
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -19,10 +22,18 @@ OCTETS = "application/octet-stream"
 # The SHA-256 of a request's body in lower-case hexadecimal, checked while the body streams in.
 DIGEST_HEADER = "X-Content-SHA256"
 
+# With the same key a request that makes something is answered as the first time, for a day.
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
 
 def device(device_id: str) -> str:
     """One device."""
     return f"{DEVICES}/{_part(device_id)}"
+
+
+def device_revoke(device_id: str) -> str:
+    """Where a device is shut out."""
+    return f"{device(device_id)}/revoke"
 
 
 def challenges(device_id: str) -> str:
@@ -75,6 +86,21 @@ def task_rounds(task_id: str) -> str:
     return f"{task(task_id)}/rounds"
 
 
+def task_round(task_id: str, round_number: int | str) -> str:
+    """One of a task's rounds."""
+    return f"{task_rounds(task_id)}/{_part(str(round_number))}"
+
+
+def task_assignments(task_id: str, round_number: int | str) -> str:
+    """The assignments of one of a task's rounds."""
+    return f"{task_round(task_id, round_number)}/assignments"
+
+
+def task_events(task_id: str) -> str:
+    """The stream of a task's events."""
+    return f"{task(task_id)}/events"
+
+
 def task_checkpoints(task_id: str) -> str:
     """A task's checkpoints."""
     return f"{task(task_id)}/checkpoints"
@@ -88,6 +114,21 @@ def checkpoint_label(task_id: str, round_number: int | str) -> str:
 def task_result(task_id: str) -> str:
     """What a round of a task gave; `?round=N` for another than the last completed one."""
     return f"{task(task_id)}/result"
+
+
+def api_key(key_id: str) -> str:
+    """One operator API key."""
+    return f"{API_KEYS}/{_part(key_id)}"
+
+
+def api_key_revoke(key_id: str) -> str:
+    """Where an operator API key is ended."""
+    return f"{api_key(key_id)}/revoke"
+
+
+def enrolment_token_revoke(token_id: str) -> str:
+    """Where an enrolment token is ended."""
+    return f"{ENROLMENT_TOKENS}/{_part(token_id)}/revoke"
 
 
 def _part(name: str) -> str:

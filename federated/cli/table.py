@@ -1,6 +1,7 @@
 """Tables for a terminal."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from wire.operator_messages import RoundView
 
@@ -11,6 +12,11 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
     lines.insert(1, "  ".join("─" * width for width in widths))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def moment(seconds: float) -> str:
+    """UTC seconds since 1970 as people write them."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def of_rounds(rounds: Sequence[RoundView]) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from federated.cli import connection, policy, table
 from wire import codec
 from wire.command import Command
 from wire.errors import MessageError
+from wire.events import MISSED, OPENED, Event
 from wire.operator import OperatorClient
 from wire.operator_messages import RoundView, TaskRequest, TaskView
 
-_WATCH_SECONDS = 0.5
+_REPORTS = "round.reports"
 _OPEN = ("running", "paused")
 
 
@@ -26,6 +27,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, action, summary in (
         ("list", _list, "the newest tasks"),
         ("show", _show, "a task and its rounds"),
+        ("round", _round, "one round of a task, and what became of its devices"),
         ("watch", _watch, "follow a task until it ends"),
         ("result", _result, "what a round of a task gave"),
         ("pause", _pause, "let a task begin nothing new"),
@@ -35,8 +37,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser_of_action = actions.add_parser(name, help=summary, description=summary)
         connection.add_arguments(parser_of_action)
-        if name != "list":
+        if name == "list":
+            parser_of_action.add_argument("--population", help="only of this population")
+            parser_of_action.add_argument(
+                "--state", choices=("running", "completed", "cancelled", "failed"), help="only in this state"
+            )
+            parser_of_action.add_argument(
+                "--most", type=int, default=100, help="at most so many (default: %(default)s)"
+            )
+        else:
             parser_of_action.add_argument("task_id", help="the task's id")
+        if name == "round":
+            parser_of_action.add_argument("round_number", type=int, help="the round's number")
         if name == "result":
             parser_of_action.add_argument("--round", type=int, help="the round's number (default: the last completed)")
             parser_of_action.add_argument("--out", type=Path, help="write the tensors to a safetensors file")
@@ -105,7 +117,7 @@ def _json_value(text: str) -> Any:
         return text
 
 
-def _list(_: argparse.Namespace, client: OperatorClient) -> int:
+def _list(arguments: argparse.Namespace, client: OperatorClient) -> int:
     rows = [
         [
             task.task_id,
@@ -115,7 +127,7 @@ def _list(_: argparse.Namespace, client: OperatorClient) -> int:
             task.state,
             f"{task.rounds_completed}/{task.policy.rounds}",
         ]
-        for task in client.tasks()
+        for task in islice(client.tasks(population=arguments.population, state=arguments.state), arguments.most)
     ]
     print(table.aligned(["task", "name", "work", "population", "state", "rounds"], rows))
     return 0
@@ -125,6 +137,15 @@ def _show(arguments: argparse.Namespace, client: OperatorClient) -> int:
     task = client.task(arguments.task_id)
     print(json.dumps(codec.to_json(task), indent=2))
     print(table.of_rounds(client.rounds(task.task_id)))
+    return 0
+
+
+def _round(arguments: argparse.Namespace, client: OperatorClient) -> int:
+    detail = client.round(arguments.task_id, arguments.round_number)
+    print(table.of_rounds([detail.round]))
+    print(", ".join(f"{count} {state}" for state, count in detail.assignments.items() if count) or "no devices yet")
+    for reason in detail.reasons:
+        print(f"{reason.count} {reason.state}: {reason.reason}")
     return 0
 
 
@@ -163,19 +184,30 @@ def _label(arguments: argparse.Namespace, client: OperatorClient) -> int:
 
 def _watch(arguments: argparse.Namespace, client: OperatorClient) -> int:
     task = client.task(arguments.task_id)
-    ended: set[int] = set()
+    told: set[int] = set()
     with tqdm(total=task.policy.rounds, desc=task.name, unit="round", file=sys.stderr) as bar:
-        while True:
-            task = client.task(task.task_id)
-            for round_ in client.rounds(task.task_id):
-                if round_.ended_at is not None and round_.round_number not in ended:
-                    ended.add(round_.round_number)
+        for event in client.events(task.task_id):
+            if event.kind == _REPORTS:
+                bar.set_postfix_str(f"{event.detail['reported']} reports")
+                continue
+            task = client.task(task.task_id)  # before the rounds: an ended task has no more of them to come
+            for round_ in _ended_rounds(client, task, event):
+                if round_.round_number not in told:
+                    told.add(round_.round_number)
                     bar.write(_sentence(round_), file=sys.stdout)
             bar.update(task.rounds_completed - bar.n)
-            if task.state not in _OPEN:
+            if task.state not in _OPEN and not event.kind.startswith("round."):
                 break
-            time.sleep(_WATCH_SECONDS)
     return _ending(task)
+
+
+def _ended_rounds(client: OperatorClient, task: TaskView, event: Event) -> list[RoundView]:
+    """The rounds whose end an event tells of; of what was before the stream, the list knows."""
+    if event.kind in (OPENED, MISSED):
+        return [round_ for round_ in client.rounds(task.task_id) if round_.ended_at is not None]
+    if event.ends_round and event.round_number is not None:
+        return [client.round(task.task_id, event.round_number).round]
+    return []
 
 
 def _sentence(round_: RoundView) -> str:

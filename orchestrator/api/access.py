@@ -9,7 +9,7 @@ from orchestrator.context import Context
 from orchestrator.db.records import DeviceRecord
 from orchestrator.errors import UnauthenticatedError
 from orchestrator.services import sessions
-from orchestrator.services.first_start import API_KEY_PREFIX
+from orchestrator.services.operators import API_KEY_PREFIX
 
 _device_scheme = HTTPBearer(auto_error=False, scheme_name="Device session", description="A device's session token")
 _operator_scheme = HTTPBearer(auto_error=False, scheme_name="Operator", description="An operator's API key")
@@ -35,10 +35,11 @@ async def current_device(
     return await context.database.read(lambda tx: sessions.device_of(tx, token, context.clock()))
 
 
-async def current_operator(context: ContextOf, credentials: Annotated[Credentials, Security(_operator_scheme)]) -> None:
-    """Refuse a request without an operator's key."""
+async def current_operator(context: ContextOf, credentials: Annotated[Credentials, Security(_operator_scheme)]) -> str:
+    """The good API key that came with the request."""
     api_key = _bearer(credentials)
-    await context.database.read(lambda tx: sessions.check_operator(tx, api_key))
+    await context.database.read(lambda tx: sessions.operator_of(tx, api_key))
+    return api_key
 
 
 async def anybody_known(context: ContextOf, credentials: Annotated[Credentials, Security(_device_scheme)]) -> None:
@@ -51,6 +52,7 @@ async def anybody_known(context: ContextOf, credentials: Annotated[Credentials, 
 
 Device = Annotated[DeviceRecord, Depends(current_device)]
 Operator = Depends(current_operator)
+OperatorKey = Annotated[str, Depends(current_operator)]
 AnybodyKnown = Depends(anybody_known)
 
 

@@ -75,6 +75,7 @@ async def check_in(request: Request, device: Device, context: ContextOf) -> Resp
             now=context.clock(),
         )
     )
+    context.metrics.check_ins.labels("rejection" if answer.assignment is None else "assignment").inc()
     return reply(answer)
 
 
@@ -105,6 +106,7 @@ async def put_update(assignment_id: str, request: Request, device: Device, conte
         async for chunk in chunks(request, context.settings.body_seconds):
             incoming.write(chunk)
         await asyncio.to_thread(incoming.finish)
+        context.metrics.updates_bytes.inc(incoming.size_bytes)
     finally:
         incoming.discard()
     return Response(status_code=204)
@@ -114,4 +116,6 @@ async def put_update(assignment_id: str, request: Request, device: Device, conte
 async def report(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
     """End an assignment. The answer comes when the report is durable; the same report again gets the same answer."""
     message = await read_message(request, Report, context.settings)
-    return reply(await reporting.report(context, device, assignment_id, message))
+    receipt = await reporting.report(context, device, assignment_id, message)
+    context.metrics.reports.labels(receipt.outcome.value).inc()
+    return reply(receipt)

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.errors import OrchestratorError
 from wire import codec, routes
@@ -19,9 +20,11 @@ log = logging.getLogger(__name__)
 STATUS: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.ASSIGNMENT_CLOSED: HTTPStatus.GONE,
     ErrorCode.CONFLICT: HTTPStatus.CONFLICT,
+    ErrorCode.DEVICE_REVOKED: HTTPStatus.FORBIDDEN,
     ErrorCode.DIGEST_MISMATCH: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.EXPORT_FAILED: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.EXPORT_UNAVAILABLE: HTTPStatus.NOT_IMPLEMENTED,
+    ErrorCode.IDEMPOTENCY_CONFLICT: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
     ErrorCode.INVALID_PLAN: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.INVALID_REQUEST: HTTPStatus.BAD_REQUEST,
@@ -39,6 +42,7 @@ STATUS: dict[ErrorCode, HTTPStatus] = {
 }
 _RETRY_SECONDS = 2.0
 _CODE_OF_STATUS = {HTTPStatus.NOT_FOUND: ErrorCode.NOT_FOUND}
+_BODY_HEADERS = (b"content-type", b"content-length")
 
 
 def problem(code: ErrorCode, detail: str, retry_after_seconds: float | None = None) -> Response:
@@ -57,6 +61,41 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(OperationalError, _unavailable)
     app.add_exception_handler(OSError, _unavailable)
     app.add_exception_handler(Exception, _our_fault)
+    app.add_middleware(ProblemDocuments)
+
+
+class ProblemDocuments:
+    """Puts a problem document in the place of a refusal that a library wrote as text, such as a bad `Range`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, except the body of such a refusal."""
+        is_replaced = False
+
+        async def send_document(message: Message) -> None:
+            nonlocal is_replaced
+            if message["type"] == "http.response.start" and _is_refusal_in_text(message):
+                is_replaced = True
+                status = HTTPStatus(message["status"])
+                code = _CODE_OF_STATUS.get(status, ErrorCode.INVALID_REQUEST)
+                response = _response(Problem(status, code.value, status.description or status.phrase, status.phrase))
+                kept = [header for header in message["headers"] if header[0].lower() not in _BODY_HEADERS]
+                response.raw_headers.extend(kept)
+                await response(scope, receive, send)
+            elif not is_replaced:
+                await send(message)
+
+        await self._app(scope, receive, send_document)
+
+
+def _is_refusal_in_text(start: Message) -> bool:
+    if start["status"] < HTTPStatus.BAD_REQUEST:
+        return False
+    return not any(
+        name.lower() == b"content-type" and routes.PROBLEM.encode() in value for name, value in start["headers"]
+    )
 
 
 def _response(document: Problem) -> Response:
@@ -70,7 +109,8 @@ def _response(document: Problem) -> Response:
 
 def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, OrchestratorError)  # noqa: S101 - what it is installed for
-    return problem(error.code, str(error))
+    retry = _RETRY_SECONDS if error.code is ErrorCode.UNAVAILABLE else None
+    return problem(error.code, str(error), retry)
 
 
 def _not_a_message(_: Request, error: Exception) -> Response:

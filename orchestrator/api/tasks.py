@@ -1,29 +1,38 @@
 """The operators' routes for tasks, their rounds and their checkpoints."""
 
 import asyncio
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi import Path as PathPart
 from starlette.datastructures import FormData, UploadFile
 
-from orchestrator.api.access import ContextOf, Operator
+from orchestrator.api.access import ContextOf, Operator, OperatorKey
 from orchestrator.api.exchange import described, read_message, reply
+from orchestrator.api.paging import Paging
+from orchestrator.api.repeating import IdempotencyKey, earlier_answer, make, repeatable
 from orchestrator.context import Context
 from orchestrator.db import queries
 from orchestrator.db.records import CheckpointRecord
+from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.rounds import RoundState
+from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import InvalidRequestError
-from orchestrator.services import exporting, results, tasks
+from orchestrator.services import exporting, results, round_views, tasks
 from orchestrator.services.tasks import StoredPlan
 from wire import codec, routes
 from wire.errors import ErrorCode
 from wire.operator_messages import (
     MAX_COUNT,
+    AssignmentPage,
     CheckpointLabel,
     CheckpointPage,
     CheckpointView,
     ResultView,
+    RoundDetail,
     RoundPage,
     TaskPage,
     TaskRequest,
@@ -32,7 +41,7 @@ from wire.operator_messages import (
 
 router = APIRouter(tags=["tasks"], dependencies=[Operator])
 
-_NEWEST = 200
+RoundNumber = Annotated[int, PathPart(ge=1, le=MAX_COUNT)]
 _FORM = {
     "type": "object",
     "required": ["task"],
@@ -52,26 +61,34 @@ _PUSH = described(gives=TaskView, status=201) | {
 
 
 @router.post(routes.TASKS, **_PUSH)
-async def push(request: Request, context: ContextOf) -> Response:
+async def push(request: Request, context: ContextOf, api_key: OperatorKey, key: IdempotencyKey = None) -> Response:
     """Push a task: a plan, or a `.keras` model with its training settings, and the policy of its rounds."""
     _check_length(request, context.settings.max_task_bytes)
     async with request.form(max_files=1, max_fields=1, max_part_size=context.settings.max_document_bytes) as form:
         message = _task_request(form)
+        digests = [await _digest(form.get(name)) for name in ("plan", "model")]
+        asked = repeatable(request, api_key, key, message, *digests)
+        if (earlier := await earlier_answer(context, asked)) is not None:
+            return earlier
         plan = await _stored_plan(context, form, message)
-    task = await context.database.write(
-        lambda tx: tasks.task_view(tx, tasks.push(tx, message, plan, context.signer, context.clock()))
+    answer = await make(
+        context, asked, lambda tx, now: tasks.task_view(tx, tasks.push(tx, message, plan, context.signer, now))
     )
     context.wake.set()
-    return reply(task, 201)
+    return answer
 
 
 @router.get(routes.TASKS, **described(gives=TaskPage))
-async def list_tasks(context: ContextOf) -> Response:
-    """The newest tasks."""
-    views = await context.database.read(
-        lambda tx: tuple(tasks.task_view(tx, task) for task in queries.tasks.newest(tx, _NEWEST))
+async def list_tasks(
+    context: ContextOf,
+    paging: Paging,
+    population: Annotated[str | None, Query(description="Only of this population")] = None,
+    state: Annotated[TaskState | None, Query(description="Only those in this state")] = None,
+) -> Response:
+    """Tasks, newest first."""
+    return reply(
+        await context.database.read(lambda tx: tasks.task_page(tx, paging, population=population, state=state))
     )
-    return reply(TaskPage(views))
 
 
 @router.get(routes.task("{task_id}"), **described(gives=TaskView))
@@ -103,24 +120,49 @@ async def resume(task_id: str, context: ContextOf) -> Response:
 
 
 @router.get(routes.task_rounds("{task_id}"), **described(gives=RoundPage))
-async def list_rounds(task_id: str, context: ContextOf) -> Response:
+async def list_rounds(
+    task_id: str,
+    context: ContextOf,
+    paging: Paging,
+    state: Annotated[RoundState | None, Query(description="Only those in this state")] = None,
+) -> Response:
     """A task's rounds, in their order."""
-    return reply(RoundPage(await context.database.read(lambda tx: tasks.round_views(tx, task_id))))
+    return reply(await context.database.read(lambda tx: round_views.round_page(tx, task_id, paging, state)))
+
+
+@router.get(routes.task_round("{task_id}", "{round_number}"), **described(gives=RoundDetail))
+async def show_round(task_id: str, round_number: RoundNumber, context: ContextOf) -> Response:
+    """A round, with how many of its assignments are in which state, and why some ended without a report."""
+    return reply(await context.database.read(lambda tx: round_views.round_detail(tx, task_id, round_number)))
+
+
+@router.get(routes.task_assignments("{task_id}", "{round_number}"), **described(gives=AssignmentPage))
+async def list_assignments(
+    task_id: str,
+    round_number: RoundNumber,
+    context: ContextOf,
+    paging: Paging,
+    state: Annotated[AssignmentState | None, Query(description="Only those in this state")] = None,
+) -> Response:
+    """A round's assignments, by their devices' ids."""
+    return reply(
+        await context.database.read(lambda tx: round_views.assignment_page(tx, task_id, round_number, paging, state))
+    )
 
 
 @router.get(routes.task_checkpoints("{task_id}"), **described(gives=CheckpointPage))
-async def list_checkpoints(task_id: str, context: ContextOf) -> Response:
+async def list_checkpoints(task_id: str, context: ContextOf, paging: Paging) -> Response:
     """A task's checkpoints, in the order of their rounds; each can be fetched as a resource."""
-    kept = await context.database.read(
-        lambda tx: queries.checkpoints.of_task(tx, tasks.existing_task(tx, task_id).task_id)
+    page = await context.database.read(
+        lambda tx: queries.checkpoints.of_task(tx, tasks.existing_task(tx, task_id).task_id, paging)
     )
-    return reply(CheckpointPage(tuple(_view(checkpoint) for checkpoint in kept)))
+    return reply(CheckpointPage(tuple(_view(checkpoint) for checkpoint in page.rows), page.next_cursor))
 
 
 @router.put(
     routes.checkpoint_label("{task_id}", "{round_number}"), **described(takes=CheckpointLabel, gives=CheckpointView)
 )
-async def label_checkpoint(task_id: str, round_number: int, request: Request, context: ContextOf) -> Response:
+async def label_checkpoint(task_id: str, round_number: RoundNumber, request: Request, context: ContextOf) -> Response:
     """Call a checkpoint something. A labelled one is kept, whatever the task's policy says."""
     message = await read_message(request, CheckpointLabel, context.settings)
     labelled = await context.database.write(lambda tx: tasks.label(tx, task_id, round_number, message.label))
@@ -158,6 +200,15 @@ def _task_request(form: FormData) -> TaskRequest:
     if not isinstance(text, str):
         raise InvalidRequestError("the form needs a field `task` with the task as JSON")
     return codec.loads(TaskRequest, text)
+
+
+async def _digest(field: UploadFile | str | None) -> bytes:
+    """What stands for a form's file in the digest of a request."""
+    if not isinstance(field, UploadFile):
+        return b""
+    found = await asyncio.to_thread(hashlib.file_digest, field.file, "sha256")  # type: ignore[arg-type]
+    await field.seek(0)
+    return found.digest()
 
 
 async def _stored_plan(context: Context, form: FormData, message: TaskRequest) -> StoredPlan | None:

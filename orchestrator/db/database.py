@@ -67,6 +67,10 @@ class Database:
         with self._engine.connect() as connection:
             return query(connection)
 
+    def waiting(self) -> int:
+        """How many use cases wait for the writer."""
+        return self._waiting.qsize()
+
     def close(self) -> None:
         """Finish what was asked, and let go of the files."""
         self._waiting.put(None)

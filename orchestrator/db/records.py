@@ -21,6 +21,7 @@ class DeviceRecord:
     enrolled_at: float
     last_seen_at: float | None
     check_in: CheckIn | None
+    revoked_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class RoundRecord:
     def state(self) -> RoundState:
         """Where the round stands."""
         return self.progress.state
+
+    @property
+    def ids(self) -> dict[str, object]:
+        """What names the round in a log."""
+        return {"task_id": self.task.task_id, "round_id": self.round_id, "round_number": self.round_number}
 
 
 @dataclass(frozen=True)

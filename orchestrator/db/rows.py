@@ -55,6 +55,7 @@ def device(row: Row[Any]) -> DeviceRecord:
         enrolled_at=row.enrolled_at,
         last_seen_at=row.last_seen_at,
         check_in=None if row.check_in is None else codec.from_json(CheckIn, row.check_in),
+        revoked_at=row.revoked_at,
     )
 
 

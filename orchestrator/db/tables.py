@@ -37,6 +37,7 @@ api_keys = Table(
     Column("key_sha256", DIGEST, primary_key=True),
     Column("name", String(100), nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("revoked_at", Float),
 )
 
 plan_keys = Table(
@@ -62,6 +63,7 @@ enrolment_tokens = Table(
     Column("uses_left", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
+    Column("revoked_at", Float),
 )
 
 devices = Table(
@@ -76,9 +78,11 @@ devices = Table(
     Column("last_seen_at", Float),
     Column("check_in", JSON),  # the last wire.messages.CheckIn
     Column("expected_by", Float),  # a device that has not come again by then is not there
+    Column("revoked_at", Float),
     # The same token with the same key is one enrolment, however often the answer was lost.
     UniqueConstraint("token_sha256", "public_key"),
     Index(None, "population", "expected_by"),
+    Index(None, "enrolled_at", "device_id"),
 )
 
 # What is remembered of a population's check-ins: orchestrator.domain.pacing.Traffic.
@@ -134,6 +138,7 @@ tasks = Table(
     Column("failure", String(2000), nullable=False),
     Column("completed_because", String(500), nullable=False, server_default=""),
     Index(None, "population", "state"),
+    Index(None, "created_at", "task_id"),
 )
 
 rounds = Table(
@@ -207,4 +212,26 @@ checkpoints = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("label", String(100), nullable=False, server_default=""),  # a labelled one is kept
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # rises with every commit
+    Column("at", Float, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("task_id", ForeignKey(tasks.c.task_id), nullable=False),
+    Column("round_number", Integer),
+    Column("detail", JSON, nullable=False),
+    Index(None, "task_id", "event_id"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("api_key_sha256", ForeignKey(api_keys.c.key_sha256), primary_key=True),
+    Column("idempotency_key", String(200), primary_key=True),
+    Column("request_sha256", DIGEST, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # opened by the caller's key alone, see orchestrator.sealing
+    Column("created_at", Float, nullable=False, index=True),
 )

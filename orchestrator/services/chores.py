@@ -139,8 +139,8 @@ def _closing(tx: Connection, round_: RoundRecord, lease: Lease, now: float) -> C
     if not queries.rounds.lease(tx, round_.round_id, lease, now):
         return None
     source = round_.task.reads or round_.task.task_id
-    kept = queries.checkpoints.of_task(tx, source)
-    (checkpoint,) = (one for one in kept if one.round_number == round_.reads_round)
+    checkpoint = queries.checkpoints.numbered(tx, source, round_.reads_round)
+    assert checkpoint is not None  # noqa: S101 - it is kept while an open round has started from it
     return ClosingClaim(
         round_,
         lease,

@@ -6,11 +6,9 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.errors import DataFolderError
-from orchestrator.services import enrolment
-from orchestrator.signing import new_secret, secret_sha256
+from orchestrator.services import enrolment, operators
 from wire.operator_messages import EnrolmentTokenRequest
 
-API_KEY_PREFIX = "fdo_"
 DEFAULT_POPULATION = "default"
 
 
@@ -39,8 +37,7 @@ def make_first_secrets(tx: Connection, key_id: str, now: float) -> FirstSecrets 
         queries.operators.pin_key(tx, key_id, now)
     if queries.operators.any_api_key(tx):
         return None
-    api_key = new_secret(API_KEY_PREFIX)
-    queries.operators.add_api_key(tx, secret_sha256(api_key), "first", now)
+    api_key = operators.make_api_key(tx, "first", now).api_key
     queries.populations.add(tx, DEFAULT_POPULATION, now)
     token = enrolment.mint_token(tx, EnrolmentTokenRequest(DEFAULT_POPULATION), now)
     return FirstSecrets(api_key, token.token, DEFAULT_POPULATION)

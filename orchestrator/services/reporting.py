@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from orchestrator.context import Context
 from orchestrator.db import queries
-from orchestrator.db.records import AssignmentRecord, DeviceRecord
-from orchestrator.domain import assignments, rounds
+from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
+from orchestrator.domain import assignments, events, rounds
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.services import round_clock
@@ -115,8 +115,16 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
         reason="".join(character if character.isprintable() else " " for character in message.reason),
     )
     queries.rounds.count_ending(tx, assignment.round.round_id, state)
+    if state is AssignmentState.REPORTED:
+        _tell_of_report(tx, assignment.round, now)
     round_clock.advance(tx, assignment.round.round_id, now)
     return ReportReceipt(assignment.assignment_id, message.outcome, _digest(message))
+
+
+def _tell_of_report(tx: Connection, round_: RoundRecord, now: float) -> None:
+    reported = round_.progress.reported + 1
+    if events.is_told(reported, round_.task.policy.goal):
+        queries.events.add(tx, "round.reports", round_.task.task_id, now, round_.round_number, reported=reported)
 
 
 def _digest(message: Report) -> str | None:

@@ -10,7 +10,7 @@ from orchestrator.db.records import RoundRecord, TaskRecord
 from orchestrator.domain import results
 from orchestrator.domain.rounds import OPEN, RoundState
 from orchestrator.errors import ConflictError, NotFoundError
-from orchestrator.services import tasks
+from orchestrator.services import round_views, tasks
 from wire import tensors
 from wire.messages import Resource
 from wire.operator_messages import ResultView
@@ -54,9 +54,7 @@ def _last(tx: Connection, task: TaskRecord) -> RoundRecord:
 
 
 def _numbered(tx: Connection, task: TaskRecord, round_number: int) -> RoundRecord:
-    round_ = queries.rounds.numbered(tx, task.task_id, round_number)
-    if round_ is None:
-        raise NotFoundError(f"the task {task.name!r} has no round {round_number}")
+    round_ = round_views.existing_round(tx, task.task_id, round_number)
     if round_.state is not RoundState.COMPLETED:
         ending = "it gives its result when it is completed" if round_.state in OPEN else round_.reason
         raise ConflictError(f"round {round_number} of {task.name!r} is {round_.state.value}; {ending}")

@@ -76,14 +76,21 @@ def _is_too_late_for(tx: Connection, round_: RoundRecord, now: float) -> bool:
 def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, now: float) -> None:
     match transition.state:
         case RoundState.REPORTING:
-            queries.rounds.move(tx, round_.round_id, round_.state, transition.state, reporting_since=now)
+            queries.rounds.move(tx, round_.round_id, round_.state, transition.state, now, reporting_since=now)
         case RoundState.AGGREGATION:
-            queries.rounds.move(tx, round_.round_id, round_.state, transition.state)
+            queries.rounds.move(tx, round_.round_id, round_.state, transition.state, now)
             queries.assignments.expire(tx, round_.round_id, now)
         case _:
             given = queries.assignments.reasons_given(tx, round_.round_id, _REASONS_SHOWN)
             end_round(tx, round_, transition.state, now, "; ".join([transition.reason, *given]))
-    log.info("round %d of %s: %s %s", round_.round_number, round_.task.name, transition.state, transition.reason)
+    log.info(
+        "round %d of %s: %s %s",
+        round_.round_number,
+        round_.task.name,
+        transition.state,
+        transition.reason,
+        extra=round_.ids,
+    )
 
 
 def end_round(
@@ -101,6 +108,7 @@ def end_round(
         round_.round_id,
         round_.state,
         state,
+        now,
         ended_at=now,
         reason=reason[:2000],
         metrics=metrics or {},
@@ -146,7 +154,7 @@ def _forget_checkpoints(tx: Connection, task: TaskRecord) -> None:
     """Keep no more checkpoints than the task's policy says, and those that a task which reads them still needs."""
     if task.policy.keep_last is None:
         return
-    kept = queries.checkpoints.of_task(tx, task.task_id)
+    kept = queries.checkpoints.all_of_task(tx, task.task_id)
     latest = max((one.round_number for one in kept), default=0)
     read = (queries.rounds.last_read(tx, reader) + 1 for reader in queries.tasks.readers(tx, task.task_id))
     going = retention.expendable(

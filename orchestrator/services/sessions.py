@@ -4,11 +4,12 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord
-from orchestrator.errors import NotFoundError, UnauthenticatedError
+from orchestrator.errors import NotFoundError, RevokedError, UnauthenticatedError
 from orchestrator.signing import is_signed, new_secret, secret_sha256
 from wire import statements
 from wire.errors import ErrorCode
 from wire.messages import Challenge, Session, SessionRequest
+from wire.operator_messages import ApiKeyView
 
 SESSION_PREFIX = "fds_"
 
@@ -51,18 +52,22 @@ def device_of(tx: Connection, token: str, now: float) -> DeviceRecord:
     return device
 
 
-def check_operator(tx: Connection, api_key: str) -> None:
-    """Refuse what is not an operator's key.
+def operator_of(tx: Connection, api_key: str) -> ApiKeyView:
+    """The operator key that this is.
 
     Raises:
-        UnauthenticatedError: the key is unknown.
+        UnauthenticatedError: the key is unknown or revoked.
     """
-    if not queries.operators.api_key_exists(tx, secret_sha256(api_key)):
-        raise UnauthenticatedError("the API key is unknown")
+    known = queries.operators.api_key_of(tx, secret_sha256(api_key))
+    if known is None:
+        raise UnauthenticatedError("the API key is unknown or revoked")
+    return known
 
 
 def _known_device(tx: Connection, device_id: str) -> DeviceRecord:
     device = queries.devices.by_id(tx, device_id)
     if device is None:
         raise NotFoundError(f"there is no device {device_id!r}; enrol first", ErrorCode.UNKNOWN_DEVICE)
+    if device.revoked_at is not None:
+        raise RevokedError(device_id)
     return device

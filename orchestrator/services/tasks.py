@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import CheckpointRecord, TaskRecord
+from orchestrator.domain.paging import PageRequest
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -19,7 +20,7 @@ from plans.manifest import Manifest
 from wire import tensors
 from wire.errors import ErrorCode
 from wire.messages import Resource
-from wire.operator_messages import RoundView, TaskRequest, TaskView
+from wire.operator_messages import TaskPage, TaskRequest, TaskView
 
 PLAN_VALID_SECONDS = 400 * 24 * 3600
 _PLAN_VERSION = 1
@@ -146,9 +147,10 @@ def label(tx: Connection, task_id: str, round_number: int, text: str) -> Checkpo
         NotFoundError: there is no such task or checkpoint.
     """
     task = existing_task(tx, task_id)
-    if not queries.checkpoints.label(tx, task_id, round_number, text):
+    queries.checkpoints.label(tx, task_id, round_number, text)
+    labelled = queries.checkpoints.numbered(tx, task_id, round_number)
+    if labelled is None:
         raise NotFoundError(f"the task {task.name!r} has no checkpoint of round {round_number}")
-    (labelled,) = (one for one in queries.checkpoints.of_task(tx, task_id) if one.round_number == round_number)
     return labelled
 
 
@@ -183,22 +185,12 @@ def task_view(tx: Connection, task: TaskRecord) -> TaskView:
     )
 
 
-def round_views(tx: Connection, task_id: str) -> tuple[RoundView, ...]:
-    """A task's rounds as operators see them."""
-    return tuple(
-        RoundView(
-            round_number=round_.round_number,
-            state=round_.state.value,
-            reads_round=round_.reads_round,
-            assigned=round_.progress.assigned,
-            reported=round_.progress.reported,
-            created_at=round_.created_at,
-            ended_at=round_.ended_at,
-            metrics=round_.metrics,
-            reason=round_.reason,
-        )
-        for round_ in queries.rounds.of_task(tx, existing_task(tx, task_id).task_id)
-    )
+def task_page(
+    tx: Connection, request: PageRequest, *, population: str | None = None, state: TaskState | None = None
+) -> TaskPage:
+    """A page of tasks, newest first."""
+    page = queries.tasks.newest(tx, request, population=population, state=state)
+    return TaskPage(tuple(task_view(tx, task) for task in page.rows), page.next_cursor)
 
 
 def _moved(tx: Connection, task_id: str, source: TaskState, target: TaskState) -> TaskRecord:

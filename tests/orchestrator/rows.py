@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord, RoundRecord, TaskRecord
+from orchestrator.domain.paging import MOST_ROWS, PageRequest
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import FEATURES
 from tests.plans.linear import PLAN
@@ -19,6 +20,11 @@ CHECK_IN = CheckIn(
 
 
 FOR_EVER = 1e12
+
+
+def population_names(tx: Connection) -> list[str]:
+    """The names of up to a thousand populations."""
+    return [population.name for population in queries.populations.by_name(tx, PageRequest(MOST_ROWS)).rows]
 
 
 def task_of(policy: RoundPolicy, task_id: str = "task", plan_sha256: str = BLOB.sha256) -> TaskRecord:
@@ -72,7 +78,7 @@ def round_of(tx: Connection) -> RoundRecord:
 
 def add_devices(tx: Connection, count: int) -> list[DeviceRecord]:
     """Some devices of the population `default`."""
-    queries.populations.add_enrolment_token(tx, "token", "default", count, 0.0, 1.0)
+    queries.tokens.add(tx, "token", "default", count, 0.0, 1.0)
     devices = [DeviceRecord(f"d{i}", "default", "ed25519", bytes([i]), 0.0, None, None) for i in range(count)]
     for device in devices:
         queries.devices.add(tx, device, "token", expected_by=FOR_EVER)

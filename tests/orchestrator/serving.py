@@ -1,5 +1,6 @@
 """A real orchestrator on the loopback: its own folder, its own clock, stopped and started as a test wants."""
 
+import asyncio
 import shutil
 import socket
 import sqlite3
@@ -54,14 +55,18 @@ class Orchestrator:
 
     Args:
         api_key: of the first start, where the folder is a copy of another orchestrator's.
+        tracer_provider: where spans of requests go, if any are made.
     """
 
-    def __init__(self, folder: Path, clock: Clock | None = None, api_key: str = "") -> None:
+    def __init__(
+        self, folder: Path, clock: Clock | None = None, api_key: str = "", tracer_provider: Any = None
+    ) -> None:
         self.folder = folder
         self.clock = clock or Clock()
         self.connections = Connections()
         self.url = ""
         self._api_key = api_key
+        self._tracer_provider = tracer_provider
         self._settings = Settings(data_dir=folder, tick_seconds=0.05, check_in_seconds=5.0)
 
     def start(self, *, worker: bool = True) -> None:
@@ -70,8 +75,9 @@ class Orchestrator:
         if self.secrets is not None:
             self._api_key = self.secrets.api_key
         self.context: Context = replace(context, clock=self.clock)
+        self.app = create_app(self.context, self._tracer_provider)
         config = uvicorn.Config(
-            create_app(self.context),
+            self.app,
             lifespan="on" if worker else "off",
             ws="none",
             log_level="critical",
@@ -81,9 +87,13 @@ class Orchestrator:
         self._server = uvicorn.Server(config)
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._server.run, args=([self._listening],), name="orchestrator")
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), name="orchestrator")
         self._thread.start()
         until(lambda: self._server.started)
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        await self._server.serve([self._listening])
 
     def stop(self) -> None:
         """Stop serving."""

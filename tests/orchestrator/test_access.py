@@ -10,7 +10,15 @@ from tests.orchestrator.serving import Orchestrator, Population
 from wire import routes
 from wire.errors import ErrorCode
 
-NAMES = {"device_id": "d", "assignment_id": "a", "task_id": "t", "round_number": 1, "sha256": "0" * 64}
+NAMES = {
+    "device_id": "d",
+    "assignment_id": "a",
+    "task_id": "t",
+    "sha256": "0" * 64,
+    "round_number": 1,
+    "key_id": "k",
+    "token_id": "o",
+}
 OPEN_TO_ALL = {
     ("POST", routes.DEVICES),
     ("POST", routes.challenges("{device_id}")),
@@ -32,13 +40,26 @@ OF_OPERATORS = {
     ("POST", routes.task_pause("{task_id}")),
     ("POST", routes.task_resume("{task_id}")),
     ("GET", routes.task_rounds("{task_id}")),
+    ("GET", routes.task_round("{task_id}", "{round_number}")),
+    ("GET", routes.task_assignments("{task_id}", "{round_number}")),
     ("GET", routes.task_checkpoints("{task_id}")),
     ("PUT", routes.checkpoint_label("{task_id}", "{round_number}")),
+    ("GET", routes.task_events("{task_id}")),
+    ("GET", routes.EVENTS),
+    ("GET", routes.METRICS),
     ("GET", routes.task_result("{task_id}")),
     ("POST", routes.ENROLMENT_TOKENS),
+    ("GET", routes.ENROLMENT_TOKENS),
+    ("POST", routes.enrolment_token_revoke("{token_id}")),
+    ("POST", routes.API_KEYS),
+    ("GET", routes.API_KEYS),
+    ("PATCH", routes.api_key("{key_id}")),
+    ("POST", routes.api_key_revoke("{key_id}")),
     ("GET", routes.POPULATIONS),
     ("POST", routes.POPULATIONS),
     ("GET", routes.DEVICES),
+    ("GET", routes.device("{device_id}")),
+    ("POST", routes.device_revoke("{device_id}")),
 }
 GUARDED = sorted(OF_DEVICES | OF_BOTH | OF_OPERATORS)
 
@@ -98,7 +119,7 @@ def test_every_route_is_described(orchestrator: Orchestrator) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert operation["description"], (method, path)
-            if method != "get" and not path.endswith(("/challenges", "/cancel", "/pause", "/resume")):
+            if method != "get" and not path.endswith(("/challenges", "/cancel", "/pause", "/resume", "/revoke")):
                 assert operation["requestBody"]["content"], (method, path)
     check_in = document["paths"][routes.CHECK_INS]["post"]
     schema = check_in["requestBody"]["content"][routes.JSON]["schema"]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from orchestrator.db import queries
 from orchestrator.db.database import Database
+from tests.orchestrator.rows import population_names
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def add(name: str) -> Callable[[Connection], str]:
 
 
 def names(database: Database) -> list[str]:
-    return [population.name for population in database.read_now(queries.populations.all_by_name)]
+    return database.read_now(population_names)
 
 
 class RefusedError(Exception):
@@ -100,7 +101,7 @@ def test_what_waits_is_committed_together(database: Database, engine: Engine) ->
     def hold(tx: Connection) -> int:
         inside.set()
         assert leave.wait(10)
-        return len(queries.populations.all_by_name(tx))
+        return len(population_names(tx))
 
     for name in ("one", "two"):
         database.submit(add(name))
@@ -130,7 +131,7 @@ def test_a_use_case_runs_alone(database: Database) -> None:
     """Reading and then writing in one use case needs no lock: nobody comes between."""
 
     def add_next(tx: Connection) -> None:
-        queries.populations.add(tx, str(len(queries.populations.all_by_name(tx))), 0.0)
+        queries.populations.add(tx, str(len(population_names(tx))), 0.0)
 
     for answer in [database.submit(add_next) for _ in range(200)]:
         answer.result(10)
@@ -143,7 +144,7 @@ def test_closing_finishes_what_was_asked(engine: Engine) -> None:
     database.close()
     assert all(answer.done() for answer in answers)
     with engine.connect() as connection:
-        assert len(queries.populations.all_by_name(connection)) == 300
+        assert len(population_names(connection)) == 300
 
 
 def test_a_caller_that_stopped_waiting_disturbs_nobody(database: Database) -> None:
@@ -157,7 +158,7 @@ def test_a_caller_that_stopped_waiting_disturbs_nobody(database: Database) -> No
 def test_the_event_loop_waits_without_blocking(database: Database) -> None:
     async def write_and_read() -> tuple[list[str], int]:
         written = await asyncio.gather(*(database.write(add(str(number))) for number in range(10)))
-        return written, len(await database.read(queries.populations.all_by_name))
+        return written, len(await database.read(population_names))
 
     assert asyncio.run(write_and_read()) == ([str(number) for number in range(10)], 10)
 

@@ -60,7 +60,14 @@ def test_a_part_of_another_version_is_the_whole(plan: Orchestrator) -> None:
 
 def test_a_part_beyond_the_end_is_refused(plan: Orchestrator) -> None:
     answer = get(plan, routes.resource(DIGEST), Range=f"bytes={len(DATA)}-")
-    assert answer.status == 416
+    assert (answer.problem.status, answer.problem.title) == (416, "Requested Range Not Satisfiable")
+    assert answer.headers["Content-Range"] == f"bytes */{len(DATA)}"
+
+
+@pytest.mark.parametrize("asked", ["bytes", "bytes=a-b", "lines=1-2", "bytes=9-3"])
+def test_a_range_that_is_none_is_a_problem_document(plan: Orchestrator, asked: str) -> None:
+    answer = get(plan, routes.resource(DIGEST), Range=asked)
+    assert answer.problem.code == ErrorCode.INVALID_REQUEST
 
 
 @pytest.mark.parametrize(

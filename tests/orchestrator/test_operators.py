@@ -53,7 +53,7 @@ def test_a_token_says_what_it_is_good_for(population: Population) -> None:
 
 def test_a_wrong_key_is_refused(orchestrator: Orchestrator) -> None:
     with pytest.raises(OperatorError, match="the API key is unknown") as refused:
-        OperatorClient(orchestrator.url, "fdo_wrong").tasks()
+        list(OperatorClient(orchestrator.url, "fdo_wrong").tasks())
     assert (refused.value.code, refused.value.status) == (ErrorCode.UNAUTHENTICATED, 401)
 
 
@@ -68,7 +68,7 @@ def test_a_server_that_is_not_there_is_not_ready() -> None:
     client = OperatorClient(f"http://127.0.0.1:{port}/", "key")
     assert not client.ready()
     with pytest.raises(OperatorError, match="does not answer") as refused:
-        client.tasks()
+        list(client.tasks())
     assert (refused.value.code, refused.value.status) == (None, None)
 
 
@@ -99,7 +99,7 @@ def stranger() -> Iterator[str]:
 def test_a_server_that_is_no_orchestrator_is_named(stranger: str) -> None:
     client = OperatorClient(stranger, "key")
     with pytest.raises(OperatorError, match="the answer is no TaskPage"):
-        client.tasks()
+        list(client.tasks())
     with pytest.raises(OperatorError, match="answered 404 without a problem document") as refused:
         client.task("missing")
     assert (refused.value.code, refused.value.status) == (None, 404)

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord, RoundRecord
 from orchestrator.domain import sums
+from orchestrator.domain.paging import MOST_ROWS, PageRequest
 from orchestrator.domain.rounds import OPEN, RoundState
 from orchestrator.errors import ConflictError, InvalidRequestError
 from orchestrator.services import check_in, chores, reporting, round_clock
@@ -213,7 +214,7 @@ class Promises(RuleBasedStateMachine):
 
     def rounds(self) -> tuple[RoundRecord, ...]:
         with self.transaction() as tx:
-            return queries.rounds.of_task(tx, "task")
+            return queries.rounds.of_task(tx, "task", PageRequest(MOST_ROWS)).rows
 
     @invariant()
     def acknowledged_updates_are_counted_once(self) -> None:
@@ -236,8 +237,9 @@ class Promises(RuleBasedStateMachine):
 
     def checkpoint(self, round_number: int) -> bytes:
         with self.transaction() as tx:
-            kept = {one.round_number: one for one in queries.checkpoints.of_task(tx, "task")}
-        return self.store.read(kept[round_number].resource.sha256)
+            kept = queries.checkpoints.numbered(tx, "task", round_number)
+        assert kept is not None
+        return self.store.read(kept.resource.sha256)
 
     def expected(self, round_: RoundRecord, updates: dict[str, dict[str, Array]]) -> bytes:
         running = WorkAccumulator(TRAIN, POLICY.cohort)

@@ -315,5 +315,6 @@ def test_the_command_says_why_there_is_no_result(population: Population, capsys:
 
 def test_a_round_without_a_result_keeps_none(population: Population) -> None:
     task = population.push()
-    opened = population.orchestrator.context.database.read_now(lambda tx: queries.rounds.of_task(tx, task.task_id))
-    assert [(one.temp, one.result) for one in opened] == [(None, None)]
+    opened = population.orchestrator.context.database.read_now(lambda tx: queries.rounds.numbered(tx, task.task_id, 1))
+    assert opened is not None
+    assert (opened.temp, opened.result) == (None, None)

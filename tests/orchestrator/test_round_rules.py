@@ -47,7 +47,7 @@ def bring(tx: Connection, state: RoundState) -> None:
     add_round(tx, POLICY)
     source = SELECTION
     for target in WAY_TO[state]:
-        assert queries.rounds.move(tx, "round", source, target)
+        assert queries.rounds.move(tx, "round", source, target, 1.0)
         source = target
 
 
@@ -57,18 +57,18 @@ def test_a_round_takes_the_legal_transitions_and_no_other(
 ) -> None:
     bring(tx, source)
     if (source, target) in LEGAL:
-        assert queries.rounds.move(tx, "round", source, target)
+        assert queries.rounds.move(tx, "round", source, target, 1.0)
         assert round_of(tx).state is target
         return
     with pytest.raises(ValueError, match=f"a round never goes from {source} to {target}"):
-        queries.rounds.move(tx, "round", source, target)
+        queries.rounds.move(tx, "round", source, target, 1.0)
     assert round_of(tx).state is source
 
 
 @pytest.mark.parametrize("state", [state for state in RoundState if state is not SELECTION])
 def test_a_round_that_has_moved_on_is_not_moved_again(tx: Connection, state: RoundState) -> None:
     bring(tx, state)
-    assert not queries.rounds.move(tx, "round", SELECTION, CANCELLED)
+    assert not queries.rounds.move(tx, "round", SELECTION, CANCELLED, 1.0)
     assert round_of(tx).state is state
 
 
@@ -76,7 +76,7 @@ def test_places_are_claimed_while_a_round_selects_and_has_some(tx: Connection) -
     add_round(tx, POLICY)
     assert [queries.rounds.claim_place(tx, "round", 2, now) for now in (5.0, 6.0, 7.0)] == [True, True, False]
     assert (round_of(tx).progress.assigned, round_of(tx).progress.first_assigned_at) == (2, 5.0)
-    queries.rounds.move(tx, "round", SELECTION, REPORTING)
+    queries.rounds.move(tx, "round", SELECTION, REPORTING, 1.0)
     assert not queries.rounds.claim_place(tx, "round", 9, 8.0)
 
 

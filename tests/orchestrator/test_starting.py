@@ -42,7 +42,7 @@ def test_a_second_start_makes_no_secrets_and_keeps_the_signing_key(own: Orchestr
     own.restart()
     assert own.secrets is None
     assert own.context.signer.public_key == key
-    assert own.operator.tasks() == ()
+    assert list(own.operator.tasks()) == []
 
 
 def test_what_is_secret_is_readable_by_its_owner_only(own: Orchestrator) -> None:

@@ -45,6 +45,12 @@ class Federation:
         self._server = self._start("server", self._python, *FEDELTA, "serve", *options)
         wait_for(lambda: OperatorClient(self.url, "nobody").ready())
 
+    @property
+    def server(self) -> "subprocess.Popen[bytes]":
+        """The orchestrator's process."""
+        assert self._server is not None
+        return self._server
+
     def kill_server(self) -> None:
         """`kill -9`: nothing is finished, nothing is said."""
         assert self._server is not None

@@ -118,4 +118,4 @@ def test_a_model_that_cannot_be_exported_is_refused_by_layer_and_op(
             model=(tmp_path / "model.keras").read_bytes(),
         )
     assert refused.value.code == ErrorCode.EXPORT_FAILED
-    assert not federation.client.tasks()
+    assert not list(federation.client.tasks())

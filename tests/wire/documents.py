@@ -11,13 +11,20 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from wire import messages, operator_messages
+from wire import events, messages, operator_messages
 from wire.messages import Assignment, CheckInReply, CollectionSummary, Rejection, Resource
-from wire.operator_messages import CheckpointLabel, EnrolmentTokenRequest, RoundPolicy, StopCondition, TaskRequest
+from wire.operator_messages import (
+    ApiKeyRequest,
+    CheckpointLabel,
+    EnrolmentTokenRequest,
+    RoundPolicy,
+    StopCondition,
+    TaskRequest,
+)
 
 MESSAGES = tuple(
     kind
-    for module in (messages, operator_messages)
+    for module in (events, messages, operator_messages)
     for _, kind in inspect.getmembers(module, dataclasses.is_dataclass)
     if isinstance(kind, type) and kind.__module__ == module.__name__
 )
@@ -129,5 +136,6 @@ _STRATEGIES: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     StopCondition: _stop_conditions,
     CheckpointLabel: _labels,
     EnrolmentTokenRequest: _token_requests,
+    ApiKeyRequest: lambda: st.builds(ApiKeyRequest, st.text(min_size=1, max_size=100).filter(str.isprintable)),
     CollectionSummary: lambda: st.builds(CollectionSummary, st.text(max_size=20), st.integers(0, 1 << 53)),
 }

@@ -1,27 +1,35 @@
 """Every query, by name: `queries.rounds.move(tx, …)`. Nobody else writes SQL, and nobody here commits."""
 
 from orchestrator.db.queries import (
+    answers,
     assignments,
     checkpoints,
     devices,
+    events,
+    figures,
     operators,
     populations,
     rounds,
     sessions,
     shards,
     tasks,
+    tokens,
     traffic,
 )
 
 __all__ = [
+    "answers",
     "assignments",
     "checkpoints",
     "devices",
+    "events",
+    "figures",
     "operators",
     "populations",
     "rounds",
     "sessions",
     "shards",
     "tasks",
+    "tokens",
     "traffic",
 ]

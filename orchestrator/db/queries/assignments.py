@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
+from orchestrator.db.queries import paging
 from orchestrator.db.records import AssignmentRecord, ContributionRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.paging import Page, PageRequest
+from wire.operator_messages import AssignmentView, ReasonCount
+
+_ORDER = paging.Order((t.assignments.c.device_id,))
 
 
 def add(tx: Connection, assignment_id: str, round_id: str, device_id: str, seed: int, now: float) -> None:
@@ -83,6 +88,40 @@ def ids_in(tx: Connection, round_id: str) -> tuple[str, ...]:
     return tuple(row.assignment_id for row in tx.execute(query))
 
 
+def of_round(
+    tx: Connection, round_id: str, request: PageRequest, state: AssignmentState | None = None
+) -> Page[AssignmentView]:
+    """A round's assignments, by their devices' ids, all or those in one state."""
+    query = select(t.assignments).where(t.assignments.c.round_id == round_id)
+    if state is not None:
+        query = query.where(t.assignments.c.state == state.value)
+    return paging.page(tx, query, _ORDER, request, _view)
+
+
+def counts(tx: Connection, round_id: str) -> dict[str, int]:
+    """How many assignments of a round are in which state."""
+    query = (
+        select(t.assignments.c.state, func.count().label("count"))
+        .where(t.assignments.c.round_id == round_id)
+        .group_by(t.assignments.c.state)
+    )
+    return {row.state: row._mapping["count"] for row in tx.execute(query)}
+
+
+def reasons(tx: Connection, round_id: str, limit: int) -> tuple[ReasonCount, ...]:
+    """Why assignments of a round ended without a report, the most frequent reasons first."""
+    number = func.count()
+    query = (
+        select(t.assignments.c.state, t.assignments.c.reason, number.label("count"))
+        .where(t.assignments.c.round_id == round_id)
+        .where(t.assignments.c.reason != "")
+        .group_by(t.assignments.c.state, t.assignments.c.reason)
+        .order_by(number.desc(), t.assignments.c.state, t.assignments.c.reason)
+        .limit(limit)
+    )
+    return tuple(ReasonCount(row.state, row.reason, row._mapping["count"]) for row in tx.execute(query))
+
+
 def end(
     tx: Connection,
     assignment_id: str,
@@ -129,4 +168,10 @@ def expire(tx: Connection, round_id: str, now: float) -> None:
         .where(t.assignments.c.round_id == round_id)
         .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
         .values(state=AssignmentState.EXPIRED.value, ended_at=now)
+    )
+
+
+def _view(row: Row[tuple[object, ...]]) -> AssignmentView:
+    return AssignmentView(
+        row.assignment_id, row.device_id, row.state, row.assigned_at, ended_at=row.ended_at, reason=row.reason
     )

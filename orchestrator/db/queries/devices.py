@@ -4,9 +4,13 @@ from sqlalchemy import Connection, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
+from orchestrator.db.queries import paging
 from orchestrator.db.records import DeviceRecord
+from orchestrator.domain.paging import Page, PageRequest
 from wire import codec
 from wire.messages import CheckIn
+
+_ORDER = paging.Order((t.devices.c.enrolled_at, t.devices.c.device_id), is_descending=True)
 
 
 def add(tx: Connection, device: DeviceRecord, token_sha256: str, expected_by: float) -> None:
@@ -39,10 +43,16 @@ def enrolled_with(tx: Connection, token_sha256: str, public_key: bytes) -> Devic
     return None if row is None else rows.device(row)
 
 
-def newest(tx: Connection, limit: int) -> tuple[DeviceRecord, ...]:
-    """The newest devices."""
-    query = select(t.devices).order_by(t.devices.c.enrolled_at.desc()).limit(limit)
-    return tuple(rows.device(row) for row in tx.execute(query))
+def newest(
+    tx: Connection, request: PageRequest, *, population: str | None = None, is_revoked: bool | None = None
+) -> Page[DeviceRecord]:
+    """Devices, newest first, of one population or of all, revoked or not or both."""
+    query = select(t.devices)
+    if population is not None:
+        query = query.where(t.devices.c.population == population)
+    if is_revoked is not None:
+        query = query.where(t.devices.c.revoked_at.is_not(None) if is_revoked else t.devices.c.revoked_at.is_(None))
+    return paging.page(tx, query, _ORDER, request, rows.device)
 
 
 def any_besides(tx: Connection, population: str, round_id: str, now: float) -> bool:
@@ -61,3 +71,10 @@ def saw(tx: Connection, device_id: str, check_in: CheckIn, now: float, expected_
     """Remember what a device last said of itself, and by when it should come again."""
     values = {"last_seen_at": now, "check_in": codec.to_json(check_in), "expected_by": expected_by}
     tx.execute(update(t.devices).where(t.devices.c.device_id == device_id).values(**values))
+
+
+def revoke(tx: Connection, device_id: str, now: float) -> bool:
+    """Shut a device out; False where it was before."""
+    good = t.devices.c.revoked_at.is_(None)
+    shut = tx.execute(update(t.devices).where(t.devices.c.device_id == device_id).where(good).values(revoked_at=now))
+    return shut.rowcount == 1

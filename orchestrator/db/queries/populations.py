@@ -1,9 +1,13 @@
-"""Populations, and the tokens that let devices join them."""
+"""Populations."""
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select
 
 from orchestrator.db import tables as t
+from orchestrator.db.queries import paging
+from orchestrator.domain.paging import Page, PageRequest
 from wire.operator_messages import PopulationView
+
+_ORDER = paging.Order((t.populations.c.name,))
 
 
 def add(tx: Connection, name: str, now: float) -> None:
@@ -16,41 +20,13 @@ def exists(tx: Connection, name: str) -> bool:
     return tx.execute(select(t.populations.c.name).where(t.populations.c.name == name)).first() is not None
 
 
-def all_by_name(tx: Connection) -> tuple[PopulationView, ...]:
-    """Every population with its number of devices, by name."""
-    counted = (
-        select(t.populations.c.name, func.count(t.devices.c.device_id).label("devices"))
-        .outerjoin(t.devices, t.devices.c.population == t.populations.c.name)
-        .group_by(t.populations.c.name)
-        .order_by(t.populations.c.name)
+def by_name(tx: Connection, request: PageRequest) -> Page[PopulationView]:
+    """Populations with their numbers of devices that may take part, by name."""
+    members = (
+        select(func.count())
+        .where(t.devices.c.population == t.populations.c.name)
+        .where(t.devices.c.revoked_at.is_(None))
+        .scalar_subquery()
     )
-    return tuple(PopulationView(row.name, row.devices) for row in tx.execute(counted))
-
-
-def add_enrolment_token(
-    tx: Connection, token_sha256: str, population: str, uses: int, now: float, expires_at: float
-) -> None:
-    """Keep the hash of a new enrolment token."""
-    tx.execute(
-        insert(t.enrolment_tokens).values(
-            token_sha256=token_sha256,
-            population=population,
-            uses=uses,
-            uses_left=uses,
-            created_at=now,
-            expires_at=expires_at,
-        )
-    )
-
-
-def use_enrolment_token(tx: Connection, token_sha256: str, now: float) -> str | None:
-    """Take one use of a token and give its population, or None where it is unknown, used up or expired."""
-    taken = tx.execute(
-        update(t.enrolment_tokens)
-        .where(t.enrolment_tokens.c.token_sha256 == token_sha256)
-        .where(t.enrolment_tokens.c.uses_left > 0)
-        .where(t.enrolment_tokens.c.expires_at > now)
-        .values(uses_left=t.enrolment_tokens.c.uses_left - 1)
-        .returning(t.enrolment_tokens.c.population)
-    ).first()
-    return None if taken is None else str(taken.population)
+    query = select(t.populations.c.name, members.label("devices"))
+    return paging.page(tx, query, _ORDER, request, lambda row: PopulationView(row.name, row.devices))

@@ -6,13 +6,16 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
+from orchestrator.db.queries import events, paging
 from orchestrator.db.records import Lease, RoundRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.paging import Page, PageRequest
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from wire.messages import Resource
 
+_ORDER = paging.Order((t.rounds.c.round_number,))
 _OPEN = [state.value for state in round_rules.OPEN]
 
 
@@ -47,6 +50,7 @@ def add(
             reason="",
         )
     )
+    events.add(tx, f"round.{RoundState.SELECTION.value}", task_id, now, round_number)
 
 
 def by_id(tx: Connection, round_id: str) -> RoundRecord | None:
@@ -55,10 +59,12 @@ def by_id(tx: Connection, round_id: str) -> RoundRecord | None:
     return None if row is None else rows.round_(row)
 
 
-def of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
-    """A task's rounds, in their order."""
-    query = rows.select_rounds().where(t.rounds.c.task_id == task_id).order_by(t.rounds.c.round_number)
-    return tuple(rows.round_(row) for row in tx.execute(query))
+def of_task(tx: Connection, task_id: str, request: PageRequest, state: RoundState | None = None) -> Page[RoundRecord]:
+    """A task's rounds, in their order, all or those in one state."""
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id)
+    if state is not None:
+        query = query.where(t.rounds.c.state == state.value)
+    return paging.page(tx, query, _ORDER, request, rows.round_)
 
 
 def numbered(tx: Connection, task_id: str, round_number: int) -> RoundRecord | None:
@@ -146,8 +152,8 @@ def last_states(tx: Connection, task_id: str, count: int) -> list[RoundState]:
     return [RoundState(row.state) for row in tx.execute(query.order_by(t.rounds.c.round_number.desc()).limit(count))]
 
 
-def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, **values: Any) -> bool:
-    """Take one legal transition; False where the round is not in `source` any more."""
+def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, now: float, **values: Any) -> bool:
+    """Take one legal transition, and tell of it; False where the round is not in `source` any more."""
     if target not in round_rules.TRANSITIONS[source]:
         raise ValueError(f"a round never goes from {source} to {target}")
     moved = tx.execute(
@@ -155,8 +161,14 @@ def move(tx: Connection, round_id: str, source: RoundState, target: RoundState, 
         .where(t.rounds.c.round_id == round_id)
         .where(t.rounds.c.state == source.value)
         .values(state=target.value, **values)
-    )
-    return moved.rowcount == 1
+        .returning(t.rounds.c.task_id, t.rounds.c.round_number, t.rounds.c.assigned, t.rounds.c.reported)
+    ).first()
+    if moved is None:
+        return False
+    detail = {name: values[name] for name in ("metrics", "reason") if values.get(name)}
+    detail |= {"assigned": moved.assigned, "reported": moved.reported}
+    events.add(tx, f"round.{target.value}", moved.task_id, now, moved.round_number, **detail)
+    return True
 
 
 def lease(tx: Connection, round_id: str, taken: Lease, now: float) -> bool:

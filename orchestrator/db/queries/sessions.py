@@ -38,5 +38,12 @@ def device_of(tx: Connection, token_sha256: str, now: float) -> DeviceRecord | N
         .join(t.sessions, t.sessions.c.device_id == t.devices.c.device_id)
         .where(t.sessions.c.token_sha256 == token_sha256)
         .where(t.sessions.c.expires_at > now)
+        .where(t.devices.c.revoked_at.is_(None))
     ).first()
     return None if row is None else rows.device(row)
+
+
+def end_of_device(tx: Connection, device_id: str) -> None:
+    """Forget a device's sessions and challenges."""
+    for table in (t.sessions, t.challenges):
+        tx.execute(delete(table).where(table.c.device_id == device_id))

@@ -4,14 +4,17 @@ from sqlalchemy import Connection, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
+from orchestrator.db.queries import events, paging
 from orchestrator.db.records import TaskRecord
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain import tasks as task_rules
+from orchestrator.domain.paging import Page, PageRequest
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import Manifest
 from wire import codec
 from wire.messages import Resource
 
+_ORDER = paging.Order((t.tasks.c.created_at, t.tasks.c.task_id), is_descending=True)
 _OPEN = [state.value for state in round_rules.OPEN]
 _OPEN_TASKS = [state.value for state in task_rules.OPEN]
 
@@ -46,6 +49,7 @@ def add(tx: Connection, task: TaskRecord) -> None:
             failure=task.failure,
         )
     )
+    events.add(tx, "task.created", task.task_id, task.created_at)
 
 
 def by_id(tx: Connection, task_id: str) -> TaskRecord | None:
@@ -54,10 +58,16 @@ def by_id(tx: Connection, task_id: str) -> TaskRecord | None:
     return None if row is None else rows.task(row)
 
 
-def newest(tx: Connection, limit: int) -> tuple[TaskRecord, ...]:
-    """The newest tasks."""
-    query = rows.select_tasks().order_by(t.tasks.c.created_at.desc()).limit(limit)
-    return tuple(rows.task(row) for row in tx.execute(query))
+def newest(
+    tx: Connection, request: PageRequest, *, population: str | None = None, state: TaskState | None = None
+) -> Page[TaskRecord]:
+    """Tasks, newest first, of one population and in one state, or of all."""
+    query = rows.select_tasks()
+    if population is not None:
+        query = query.where(t.tasks.c.population == population)
+    if state is not None:
+        query = query.where(t.tasks.c.state == state.value)
+    return paging.page(tx, query, _ORDER, request, rows.task)
 
 
 def running_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
@@ -96,4 +106,7 @@ def end(
         .where(t.tasks.c.state.in_(_OPEN_TASKS))
         .values(state=state.value, ended_at=now, failure=failure[:2000], completed_because=completed_because[:500])
     )
-    return moved.rowcount == 1
+    if moved.rowcount != 1:
+        return False
+    events.add(tx, f"task.{state.value}", task_id, now, reason=failure[:2000])
+    return True
