@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -14,20 +14,22 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
-from orchestrator.api import devices, fleet, health, problems, tasks
+from orchestrator.api import devices, fleet, health, problems, resources, tasks, uploads
+from orchestrator.collector import Collector
 from orchestrator.context import Context
 from orchestrator.db import migrate, queries
 from orchestrator.db.database import Database, sqlite_engine
 from orchestrator.errors import DataFolderError
-from orchestrator.services import first_start
+from orchestrator.services import collecting, first_start
 from orchestrator.services.first_start import FirstSecrets
 from orchestrator.settings import Settings
 from orchestrator.signing import create_key, load_signer
-from orchestrator.storage import FolderStore, lock_folder
+from orchestrator.storage.durable import lock_folder
+from orchestrator.storage.opening import open_store
 from orchestrator.worker import Worker
 
 
-def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
+def open_context(settings: Settings, clock: Callable[[], float] = time.time) -> tuple[Context, FirstSecrets | None]:
     """The parts of an orchestrator over its data folder, which is made or brought up to date.
 
     The secrets are those of the first start, and None later: they exist nowhere else.
@@ -38,7 +40,7 @@ def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     data_dir_lock = lock_folder(settings.data_dir)
     try:
-        context = _open_parts(settings, data_dir_lock)
+        context = _open_parts(settings, data_dir_lock, clock)
     except BaseException:
         data_dir_lock.close()
         raise
@@ -46,7 +48,7 @@ def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
     return context, secrets
 
 
-def _open_parts(settings: Settings, data_dir_lock: IO[bytes]) -> Context:
+def _open_parts(settings: Settings, data_dir_lock: IO[bytes], clock: Callable[[], float]) -> Context:
     engine = sqlite_engine(str(settings.database_path))
     try:
         is_first_start = _upgrade(settings.database_path, engine)
@@ -56,12 +58,18 @@ def _open_parts(settings: Settings, data_dir_lock: IO[bytes]) -> Context:
     except BaseException:
         engine.dispose()
         raise
+    database = Database(engine)
+    try:
+        store = open_store(settings, collecting.noting(database, clock))
+    except BaseException:
+        database.close()
+        raise
     return Context(
         settings=settings,
-        database=Database(engine),
-        store=FolderStore(settings.store_dir),
+        database=database,
+        store=store,
         signer=signer,
-        clock=time.time,
+        clock=clock,
         data_dir_lock=data_dir_lock,
     )
 
@@ -84,14 +92,18 @@ def create_app(context: Context) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         worker = Worker(context)
-        running = asyncio.create_task(worker.run(), name="worker")
+        loops = [
+            asyncio.create_task(worker.run(), name="worker"),
+            asyncio.create_task(Collector(context).run(), name="collector"),
+        ]
         try:
             yield
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
             await asyncio.to_thread(worker.close)
+            await asyncio.to_thread(context.store_threads.shutdown)
             await asyncio.to_thread(context.database.close)
             context.data_dir_lock.close()
 
@@ -104,7 +116,7 @@ def create_app(context: Context) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, fleet, devices, health):
+    for module in (tasks, fleet, devices, uploads, resources, health):
         app.include_router(module.router)
     problems.install(app)
     return app

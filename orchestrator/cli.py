@@ -32,6 +32,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=2.0,
         help="about how often a device without work comes back (default: %(default)s)",
     )
+    parser.add_argument(
+        "--storage-url",
+        metavar="s3://BUCKET/PREFIX",
+        help="an S3-compatible store for plans, models and updates; AWS_* name the credentials (default: the folder)",
+    )
+    parser.add_argument(
+        "--public-resources",
+        action="store_true",
+        help="let whoever knows a digest fetch its bytes, so that a content network may keep them",
+    )
 
 
 def _port(text: str) -> int:
@@ -46,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from orchestrator.app import create_app, open_context
+        from orchestrator.buffering import let_uploads_flow
         from orchestrator.errors import DataFolderError
         from orchestrator.settings import Settings
     except ModuleNotFoundError as error:
@@ -56,7 +67,12 @@ def _run(arguments: argparse.Namespace) -> int:
         logging.getLogger(library).setLevel(logging.WARNING)
     os.umask(0o077)  # the database, the key and single updates are nobody else's to read
     try:
-        settings = Settings(data_dir=arguments.data_dir, check_in_seconds=arguments.check_in_seconds)
+        settings = Settings(
+            data_dir=arguments.data_dir,
+            check_in_seconds=arguments.check_in_seconds,
+            storage_url=arguments.storage_url,
+            public_resources=arguments.public_resources,
+        )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -71,6 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if secrets is not None:
         _show(secrets)
     print(f"Serving on http://{arguments.host}:{listening.getsockname()[1]}; the API's page is /docs", flush=True)
+    let_uploads_flow()
     config = uvicorn.Config(create_app(context), log_level="warning", timeout_graceful_shutdown=_GRACE_SECONDS)
     uvicorn.Server(config).run([listening])
     return 0

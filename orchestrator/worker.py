@@ -63,7 +63,6 @@ class Worker:
             await _attempt(self._aggregate(round_id))
         for task in due.to_open:
             await _attempt(self._open_round(task))
-        await self._delete_finished_updates()
         return bool(due.to_aggregate)
 
     async def _open_round(self, task: TaskRecord) -> None:
@@ -101,14 +100,6 @@ class Worker:
         await self._write(lambda tx: aggregation.complete_round(tx, round_, result, self._context.clock()))
         log.info("round %d of %s: completed %s", round_.round_number, round_.task.name, result.metrics)
 
-    async def _delete_finished_updates(self) -> None:
-        kept = await asyncio.to_thread(self._context.store.assignments_with_updates)
-        if not kept:
-            return
-        needed = await self._context.database.read(_assignments_of_open_rounds)
-        for assignment_id in kept - needed:
-            await asyncio.to_thread(self._context.store.delete_updates, assignment_id)
-
     async def _write(self, use_case: Callable[[Connection], T]) -> T:
         return await self._context.database.write(use_case)
 
@@ -139,7 +130,3 @@ def _to_aggregate(
         kept for kept in queries.checkpoints.of_task(tx, source) if kept.round_number == round_.reads_round
     )
     return round_, queries.assignments.reported_in(tx, round_id), checkpoint
-
-
-def _assignments_of_open_rounds(tx: Connection) -> set[str]:
-    return {name for round_ in queries.rounds.open_ones(tx) for name in queries.assignments.ids_in(tx, round_.round_id)}

@@ -1,6 +1,5 @@
 """The operators' routes for tasks, their rounds and their checkpoints."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -136,7 +135,7 @@ async def _stored_plan(context: Context, form: FormData, message: TaskRequest) -
     if plan is not None and message.export:
         raise InvalidRequestError("`export` has settings for a model, but a plan came, which has its own")
     data = await (_upload(plan, "plan").read() if model is None else _exported(context, model, message))
-    return await asyncio.to_thread(tasks.store_plan, context.store, data)
+    return await context.in_store_thread(lambda: tasks.store_plan(context.store, data))
 
 
 async def _exported(context: Context, model: UploadFile | str, message: TaskRequest) -> bytes:

@@ -16,13 +16,11 @@ from orchestrator.domain import metrics as round_metrics
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import FAILED_ROUNDS_IN_A_ROW, TaskState
 from orchestrator.services import round_clock
-from orchestrator.storage import FolderStore
+from orchestrator.storage.protocol import Store
 from plans import bundle, server
 from plans.accumulators.work import WorkAccumulator
-from plans.errors import ContributionError
 from plans.program import Program
 from wire import tensors
-from wire.errors import ErrorCode
 from wire.messages import Resource
 from wire.tensors import Array
 
@@ -49,7 +47,7 @@ class RoundResult:
 class Aggregator:
     """Runs the server's part of plans. One thread at a time may use it."""
 
-    def __init__(self, store: FolderStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._programs: OrderedDict[str, Program] = OrderedDict()
 
@@ -95,11 +93,8 @@ class Aggregator:
     def _accumulated(self, task: TaskRecord, reports: tuple[AssignmentRecord, ...]) -> dict[str, Array]:
         running = WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256))
         for report in reports if task.work.update else ():
-            data = self._store.update_path(report.assignment_id, report.update_sha256 or "").read_bytes()
-            if bundle.digest(data) != report.update_sha256:
-                raise ContributionError(
-                    ErrorCode.DIGEST_MISMATCH, f"the update of assignment {report.assignment_id} changed on the disk"
-                )
+            update = Resource(report.update_sha256 or "", tensors.encoded_size(task.work.update_specs))
+            data = self._store.read_update(report.assignment_id, update)
             running.accumulate(tensors.decode_as(task.work.update_specs, data))
         return running.finalize()
 

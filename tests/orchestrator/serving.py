@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,10 +65,10 @@ class Orchestrator:
 
     def start(self, *, worker: bool = True) -> None:
         """Serve. Without a worker, devices and operators are answered but no round moves by itself."""
-        context, self.secrets = open_context(self._settings)
+        context, self.secrets = open_context(self._settings, self.clock)
         if self.secrets is not None:
             self._api_key = self.secrets.api_key
-        self.context: Context = replace(context, clock=self.clock)
+        self.context: Context = context
         config = uvicorn.Config(
             create_app(self.context),
             lifespan="on" if worker else "off",
@@ -114,9 +113,10 @@ class Orchestrator:
         return OperatorClient(self.url, self._api_key)
 
     def dump(self) -> list[str]:
-        """Everything that the database holds."""
+        """Everything that the database holds, but what it notes of the store before anything is decided."""
+        notes = ('INSERT INTO "blobs"', 'INSERT INTO "uploads"')
         with closing(sqlite3.connect(self.folder / "fedelta.db")) as connection:
-            return list(connection.iterdump())
+            return [line for line in connection.iterdump() if not line.startswith(notes)]
 
     def population(self, name: str) -> "Population":
         """A new population of this name."""

@@ -2,6 +2,7 @@
 
 from orchestrator.db.queries import (
     assignments,
+    blobs,
     checkpoints,
     devices,
     operators,
@@ -9,6 +10,18 @@ from orchestrator.db.queries import (
     rounds,
     sessions,
     tasks,
+    uploads,
 )
 
-__all__ = ["assignments", "checkpoints", "devices", "operators", "populations", "rounds", "sessions", "tasks"]
+__all__ = [
+    "assignments",
+    "blobs",
+    "checkpoints",
+    "devices",
+    "operators",
+    "populations",
+    "rounds",
+    "sessions",
+    "tasks",
+    "uploads",
+]
