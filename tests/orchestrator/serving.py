@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,15 +54,16 @@ class Orchestrator:
 
     Args:
         api_key: of the first start, where the folder is a copy of another orchestrator's.
+        settings: other ones than a test's usual.
     """
 
-    def __init__(self, folder: Path, clock: Clock | None = None, api_key: str = "") -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None, api_key: str = "", **settings: Any) -> None:
         self.folder = folder
         self.clock = clock or Clock()
         self.connections = Connections()
         self.url = ""
         self._api_key = api_key
-        self._settings = Settings(data_dir=folder, tick_seconds=0.05, check_in_seconds=5.0)
+        self._settings = replace(Settings(folder, tick_seconds=0.05, check_in_seconds=5.0), **settings)
 
     def start(self, *, worker: bool = True) -> None:
         """Serve. Without a worker, devices and operators are answered but no round moves by itself."""
