@@ -21,7 +21,7 @@ from device_sdk.state_dir import StateDir
 from device_sdk.trainer import OnStep, Trained, train
 from device_sdk.transport import Transport
 from device_sdk.trust import PlanVersions
-from device_sdk.uploads import parts_for
+from device_sdk.uploads import check_size, missing_parts
 from plans.bundle import digest
 from wire import statements
 from wire.errors import ErrorCode
@@ -177,7 +177,7 @@ class Agent:
         try:
             trained = self._train(entry)
             if trained.update:
-                parts_for(entry.assignment, len(trained.update))
+                check_size(entry.assignment, len(trained.update))
         except DeclinedError as error:
             return _without_update(entry.assignment, Outcome.DECLINED, str(error)), b""
         except TrainingError as error:
@@ -231,10 +231,14 @@ class Agent:
         return Pass(report.outcome)
 
     def _upload(self, assignment: Assignment, report: Report) -> None:
+        """Send what is still missing of the update: the orchestrator knows what came before a cut."""
         if report.update is None:
             return
-        update = self._journal.read_update()
-        for part in parts_for(assignment, len(update)):
+        resource, update = report.update.resource, self._journal.read_update()
+        upload = self._session.call(
+            lambda token: self._transport.plan_upload(token, assignment.assignment_id, resource)
+        )
+        for part in missing_parts(upload, len(update)):
             self._upload_part(part, update[part.offset : part.offset + part.size_bytes])
 
     def _upload_part(self, part: UploadPart, body: bytes) -> None:

@@ -10,6 +10,7 @@ import importlib.metadata
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -18,7 +19,6 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from device_sdk.errors import RefusedError, StateError, TransportError
-from plans.bundle import digest
 from wire import codec, routes
 from wire.errors import MessageError
 from wire.messages import (
@@ -33,6 +33,7 @@ from wire.messages import (
     Resource,
     Session,
     SessionRequest,
+    Upload,
     UploadPart,
 )
 
@@ -88,16 +89,21 @@ class HttpTransport:
                 write(chunk)
                 room -= len(chunk)
 
+    def plan_upload(self, token: str, assignment_id: str, update: Resource) -> Upload:
+        """See `Transport`."""
+        return self._post(Upload, routes.upload(assignment_id), update, token)
+
     def upload(self, token: str, part: UploadPart, body: bytes) -> None:
         """See `Transport`."""
-        headers = {"Content-Type": routes.OCTETS, **part.headers, routes.DIGEST_HEADER: digest(body)}
+        headers = {"Content-Type": routes.OCTETS, "Content-Length": str(len(body)), **part.headers}
         if part.url.startswith("/") and not part.url.startswith("//"):
             url, headers = self._url + part.url, headers | _bearer(token)
         elif _is_http(part.url) and not (_is_https(self._url) and not _is_https(part.url)):
             url = part.url
         else:
             raise TransportError(f"the update must go to a path or to a URL as safe as {self._url}, not to {part.url}")
-        with self._request(part.method, url, headers, body):
+        # As a file it is sent in blocks, each of which has the time-out to itself.
+        with self._request(part.method, url, headers, BytesIO(body)):
             pass
 
     def _post(self, kind: type[T], path: str, message: object, token: str | None = None) -> T:
@@ -111,7 +117,7 @@ class HttpTransport:
 
     @contextmanager
     def _request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | BytesIO | None = None
     ) -> Iterator[BaseHTTPResponse]:
         """A successful response, to be read inside; what goes wrong, then or there, is one of our errors."""
         try:

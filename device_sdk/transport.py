@@ -18,6 +18,7 @@ from wire.messages import (
     Resource,
     Session,
     SessionRequest,
+    Upload,
     UploadPart,
 )
 
@@ -46,6 +47,10 @@ class Transport(Protocol):
 
         The chunks may be wrong or too few: who keeps them checks the digest. A refusal comes before any chunk.
         """
+        ...
+
+    def plan_upload(self, token: str, assignment_id: str, update: Resource) -> Upload:
+        """Announce an update, and ask what is still to be sent of it: all, or what an earlier call did not bring."""
         ...
 
     def upload(self, token: str, part: UploadPart, body: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from typing import IO, TYPE_CHECKING
 
@@ -12,28 +12,33 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from orchestrator.api import credentials, devices, events, fleet, health, problems, tasks
+from orchestrator.api import credentials, devices, events, fleet, health, problems, resources, tasks, uploads
 from orchestrator.api.observing import Draining, Timed, Traced
+from orchestrator.collector import Collector
 from orchestrator.context import Context, WorkerContext
 from orchestrator.db import migrate, queries
 from orchestrator.db.database import Database
 from orchestrator.db.engines import open_engine
 from orchestrator.errors import DataFolderError, SettingsError
-from orchestrator.services import first_start
+from orchestrator.services import collecting, first_start
 from orchestrator.services.first_start import FirstSecrets
 from orchestrator.settings import Settings
 from orchestrator.signing import create_key, load_signer
-from orchestrator.storage import FolderStore, lock_folder
+from orchestrator.storage.durable import lock_folder
+from orchestrator.storage.opening import open_store
 from orchestrator.worker import Worker
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 
-def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
+def open_context(settings: Settings, clock: Callable[[], float] | None = None) -> tuple[Context, FirstSecrets | None]:
     """The parts of an orchestrator over its data folder, which is made or brought up to date.
 
     The secrets are those of the first start, and None later: they exist nowhere else.
+
+    Args:
+        clock: UTC seconds since 1970; None for the database's.
 
     Raises:
         DataFolderError: the folder is in use, incomplete, damaged, or of a newer version.
@@ -41,7 +46,7 @@ def open_context(settings: Settings) -> tuple[Context, FirstSecrets | None]:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     data_dir_lock = lock_folder(settings.data_dir)
     try:
-        context = _open_parts(settings, data_dir_lock)
+        context = _open_parts(settings, data_dir_lock, clock)
     except BaseException:
         data_dir_lock.close()
         raise
@@ -67,9 +72,12 @@ def open_worker_context(settings: Settings) -> WorkerContext:
         engine.dispose()
         raise DataFolderError(f"{_shown(engine)} is empty; start `fedelta serve` on it first")
     database = Database(engine)
-    return WorkerContext(
-        settings=settings, database=database, store=FolderStore(settings.store_dir), clock=database.clock
-    )
+    try:
+        store = open_store(settings, collecting.noting(database, database.clock))
+    except BaseException:
+        database.close()
+        raise
+    return WorkerContext(settings=settings, database=database, store=store, clock=database.clock)
 
 
 def _first_secrets(context: Context) -> FirstSecrets | None:
@@ -81,7 +89,7 @@ def _first_secrets(context: Context) -> FirstSecrets | None:
         raise
 
 
-def _open_parts(settings: Settings, data_dir_lock: IO[bytes]) -> Context:
+def _open_parts(settings: Settings, data_dir_lock: IO[bytes], clock: Callable[[], float] | None) -> Context:
     engine = open_engine(settings.database)
     try:
         is_first_start = _upgrade(engine)
@@ -92,12 +100,18 @@ def _open_parts(settings: Settings, data_dir_lock: IO[bytes]) -> Context:
         engine.dispose()
         raise
     database = Database(engine)
+    clock = clock or database.clock
+    try:
+        store = open_store(settings, collecting.noting(database, clock))
+    except BaseException:
+        database.close()
+        raise
     return Context(
         settings=settings,
         database=database,
-        store=FolderStore(settings.store_dir),
+        store=store,
         signer=signer,
-        clock=database.clock,
+        clock=clock,
         data_dir_lock=data_dir_lock,
     )
 
@@ -122,13 +136,25 @@ def _shown(engine: Engine) -> str:
     return engine.url.database or "" if engine.dialect.name == "sqlite" else engine.url.render_as_string()
 
 
+@contextlib.asynccontextmanager
+async def working(context: WorkerContext) -> AsyncIterator[asyncio.Task[None]]:
+    """Keep the rounds going and the store tidy beside something else; gives the task that does the first."""
+    tidying = asyncio.create_task(Collector(context).run(), name="collector")
+    try:
+        async with Worker(context).running() as task:
+            yield task
+    finally:
+        tidying.cancel()
+        await asyncio.gather(tidying, return_exceptions=True)
+
+
 def create_app(context: Context, tracer_provider: "TracerProvider | None" = None) -> FastAPI:
     """The web application over an orchestrator's parts. While it serves, its worker keeps the rounds going."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with Worker(context).running() if context.settings.has_worker else contextlib.nullcontext() as task:
+            async with working(context) if context.settings.has_worker else contextlib.nullcontext() as task:
                 app.state.worker = task
                 yield
         finally:
@@ -145,7 +171,7 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, fleet, credentials, events, devices, health):
+    for module in (tasks, fleet, credentials, events, devices, uploads, resources, health):
         app.include_router(module.router)
     problems.install(app)
     context.metrics.watch_writer(context.database.waiting)

@@ -32,6 +32,13 @@ def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: $FEDELTA_DATABASE_URL, or a SQLite file in the data folder)",
     )
     parser.add_argument(
+        "--storage-url",
+        metavar="URL",
+        default=os.environ.get("FEDELTA_STORAGE_URL"),
+        help="where plans, models and updates are: s3://BUCKET/PREFIX with credentials in AWS_*, or file:///FOLDER "
+        "(default: $FEDELTA_STORAGE_URL, or a folder in the data folder)",
+    )
+    parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="how logs are written (default: %(default)s)"
     )
 
@@ -74,6 +81,11 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         default=30.0,
         help="told to stop, how long to finish what has begun (default: %(default)s)",
     )
+    parser.add_argument(
+        "--public-resources",
+        action="store_true",
+        help="let whoever knows a digest fetch its bytes, so that a content network may keep them",
+    )
 
 
 def _port(text: str) -> int:
@@ -87,6 +99,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     try:
         from orchestrator import logs, tracing
         from orchestrator.app import create_app, open_context
+        from orchestrator.buffering import let_uploads_flow
         from orchestrator.errors import DataFolderError, SettingsError
         from orchestrator.server import Server
         from orchestrator.settings import Settings
@@ -103,6 +116,8 @@ def _serve(arguments: argparse.Namespace) -> int:
             has_worker=not arguments.no_worker,
             check_in_seconds=arguments.check_in_seconds,
             check_ins_per_second=arguments.check_ins_per_second,
+            storage_url=arguments.storage_url,
+            public_resources=arguments.public_resources,
         )
         tracer_provider = tracing.provider_from(os.environ)
     except SettingsError as error:
@@ -121,6 +136,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     if secrets is not None:
         _show(secrets)
     print(f"Serving on http://{arguments.host}:{listening.getsockname()[1]}; the API's page is /docs", flush=True)
+    let_uploads_flow()
     Server(create_app(context, tracer_provider), context, arguments.grace_seconds).run([listening])
     return 0
 
@@ -145,17 +161,19 @@ def _make_api_key(settings: "Settings", name: str) -> int:
 def _work(arguments: argparse.Namespace) -> int:
     try:
         from orchestrator import logs
-        from orchestrator.app import open_worker_context
+        from orchestrator.app import open_worker_context, working
         from orchestrator.errors import DataFolderError, SettingsError
         from orchestrator.settings import Settings
-        from orchestrator.worker import Worker
     except ModuleNotFoundError as error:
         print(f"fedelta work needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
         return 2
     logs.configure(arguments.log_format)
     os.umask(0o077)
     try:
-        context = open_worker_context(Settings(data_dir=arguments.data_dir, database_url=arguments.database_url))
+        settings = Settings(
+            data_dir=arguments.data_dir, database_url=arguments.database_url, storage_url=arguments.storage_url
+        )
+        context = open_worker_context(settings)
     except (DataFolderError, SettingsError, OSError) as error:
         print(f"error: cannot work: {error}", file=sys.stderr)
         return 1
@@ -164,7 +182,7 @@ def _work(arguments: argparse.Namespace) -> int:
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        async with Worker(context).running():
+        async with working(context):
             print("Working; rounds are summed and opened here", flush=True)
             await stopped.wait()
 

@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, TypeVar
 
 from orchestrator.db.database import Database
 from orchestrator.metrics import Metrics
 from orchestrator.settings import Settings
 from orchestrator.signing import PlanSigner
-from orchestrator.storage import FolderStore
+from orchestrator.storage.protocol import Store
+
+T = TypeVar("T")
+
+# Many, for they wait: flushes to one disk are merged, and a slow object store holds up nobody else.
+_STORE_THREADS = 32
 
 MOST_EVENT_STREAMS = 200
 
@@ -20,19 +26,28 @@ class WorkerContext:
 
     Attributes:
         clock: UTC seconds since 1970.
+        store: to be called in its threads only; see `in_store_thread`.
         wake: set when a round may have something due, so that a worker of this process does not wait for its tick.
         metrics: what this process counts.
     """
 
     settings: Settings
     database: Database
-    store: FolderStore
+    store: Store
     clock: Callable[[], float]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     metrics: Metrics = field(default_factory=Metrics)
+    store_threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store")
+    )
+
+    async def in_store_thread(self, work: Callable[[], T]) -> T:
+        """What some work with the store gives, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.store_threads, work)
 
     def close(self) -> None:
-        """Finish what was asked of the database, and let go of it."""
+        """Finish what was asked of the store and the database, and let go of them."""
+        self.store_threads.shutdown()
         self.database.close()
 
 
@@ -52,6 +67,6 @@ class Context(WorkerContext):
     event_streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_EVENT_STREAMS))
 
     def close(self) -> None:
-        """Finish what was asked of the database, and let go of it and of the folder."""
+        """Finish what was asked, and let go of everything and of the folder."""
         super().close()
         self.data_dir_lock.close()

@@ -11,6 +11,7 @@
     DataFolderError           the data cannot be served: in use, incomplete, damaged, or of a newer version
     SettingsError             a setting is not what it should be
     DamagedBlobError          bytes of the store are not those that were kept
+    StoreUnavailableError     the store cannot do it just now, as a full disk cannot; an OSError, as that one's is
 
 `api.problems` turns the refusals into problem documents, once; nothing else knows a status number.
 """
@@ -78,3 +79,7 @@ class SettingsError(ValueError):
 
 class DamagedBlobError(Exception):
     """Bytes of the store are not those that were kept: the disk, or somebody, changed them."""
+
+
+class StoreUnavailableError(OSError):
+    """The store cannot do it just now; the same call may succeed later, and nothing is half done."""

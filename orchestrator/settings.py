@@ -27,6 +27,11 @@ class Settings:
         max_task_bytes: the largest plan or model that may be pushed.
         body_seconds: how long a document may take to come in, and how long an update may pause.
         export_seconds: how long the export of a pushed model may take.
+        storage_url: `s3://bucket/prefix` or `file:///folder` where blobs and updates are, None for a folder in the data
+            folder.
+        public_resources: whether whoever knows a digest may fetch its bytes, and caches on the way may keep them.
+        collect_seconds: how often bytes are looked for that nothing needs any more.
+        grace_seconds: how long such bytes stay at least, counted from when they were last put.
     """
 
     data_dir: Path
@@ -43,6 +48,10 @@ class Settings:
     max_task_bytes: int = 512 << 20
     body_seconds: float = 60.0
     export_seconds: float = 900.0
+    storage_url: str | None = None
+    public_resources: bool = False
+    collect_seconds: float = 600.0
+    grace_seconds: float = 24 * 3600.0
 
     def __post_init__(self) -> None:
         for name in ("check_in_seconds", "longest_check_in_seconds", "check_ins_per_second"):

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from orchestrator.errors import DataFolderError, InvalidRequestError
-from orchestrator.storage import write_durably
+from orchestrator.storage.durable import write_durably
 from wire import statements
 from wire.messages import PlanStatement, PublicKey, Resource, SignedPlan
 

@@ -76,7 +76,6 @@ class Worker:
         worked = [await _attempt(self._do_chore_of(round_id)) for round_id in due.to_sum]
         for task in due.to_open:
             await _attempt(self._open_round(task))
-        await self._delete_finished_updates()
         return any(worked)
 
     async def _open_round(self, task: TaskRecord) -> None:
@@ -140,14 +139,6 @@ class Worker:
             with contextlib.suppress(SQLAlchemyError):  # the next time, or the claim is lost, which is harmless
                 await self._write(lambda tx: chores.renew(tx, claimed, self._context.clock()))
 
-    async def _delete_finished_updates(self) -> None:
-        kept = await asyncio.to_thread(self._context.store.assignments_with_updates)
-        if not kept:
-            return
-        needed = await self._context.database.read(_assignments_of_open_rounds)
-        for assignment_id in kept - needed:
-            await asyncio.to_thread(self._context.store.delete_updates, assignment_id)
-
     async def _write(self, use_case: Callable[[Connection], T]) -> T:
         return await self._context.database.write(use_case)
 
@@ -167,7 +158,3 @@ async def _attempt(job: Coroutine[None, None, T]) -> T | None:
 def _passes(error: Exception) -> bool:
     """Whether trying again may help, as with a full disk or a busy database; anything else fails its own round."""
     return isinstance(error, (OSError, OperationalError)) and not isinstance(error, FileNotFoundError)
-
-
-def _assignments_of_open_rounds(tx: Connection) -> set[str]:
-    return {name for round_ in queries.rounds.open_ones(tx) for name in queries.assignments.ids_in(tx, round_.round_id)}

@@ -154,6 +154,13 @@ class UploadPart:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """What is still to be sent of an update, in order; nothing where all of it is there."""
+
+    parts: tuple[UploadPart, ...] = ()
+
+
+@dataclass(frozen=True)
 class Assignment:
     """Work for one device in one round; `seed` feeds every random choice that the device makes for it."""
 

@@ -19,11 +19,13 @@ JSON = "application/json"
 PROBLEM = "application/problem+json"
 OCTETS = "application/octet-stream"
 
-# The SHA-256 of a request's body in lower-case hexadecimal, checked while the body streams in.
+# The SHA-256 of an update in lower-case hexadecimal, checked while its bytes stream in.
 DIGEST_HEADER = "X-Content-SHA256"
 
 # With the same key a request that makes something is answered as the first time, for a day.
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+# Where in an update a request's body begins, as in the IETF's resumable uploads; 0 where it is not said.
+OFFSET_HEADER = "Upload-Offset"
 
 
 def device(device_id: str) -> str:
@@ -51,8 +53,13 @@ def resource(sha256: str) -> str:
     return f"{API}/resources/{_part(sha256)}"
 
 
+def upload(assignment_id: str) -> str:
+    """Where a device asks what is still to be sent of an update, and where to."""
+    return f"{API}/assignments/{_part(assignment_id)}/upload"
+
+
 def update(assignment_id: str) -> str:
-    """Where an assignment's update goes by default."""
+    """Where the bytes of an assignment's update go through the orchestrator."""
     return f"{API}/assignments/{_part(assignment_id)}/update"
 
 

@@ -43,7 +43,9 @@ async def current_operator(context: ContextOf, credentials: Annotated[Credential
 
 
 async def anybody_known(context: ContextOf, credentials: Annotated[Credentials, Security(_device_scheme)]) -> None:
-    """Refuse a request that neither a device nor an operator makes."""
+    """Refuse a request that neither a device nor an operator makes, unless resources are everybody's."""
+    if context.settings.public_resources:
+        return
     if _bearer(credentials).startswith(API_KEY_PREFIX):
         await current_operator(context, credentials)
     else:

@@ -1,14 +1,11 @@
 """The device protocol's routes."""
 
-import asyncio
 import random
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
 
-from orchestrator.api.access import AnybodyKnown, ContextOf, Device
-from orchestrator.api.exchange import REFUSALS, chunks, described, read_message, reply
-from orchestrator.errors import NotFoundError
+from orchestrator.api.access import ContextOf, Device
+from orchestrator.api.exchange import described, read_message, reply
 from orchestrator.services import check_in as check_ins
 from orchestrator.services import enrolment, reporting, sessions
 from wire import routes
@@ -27,7 +24,6 @@ from wire.messages import (
 router = APIRouter(tags=["devices"])
 
 _randomness = random.SystemRandom()
-_FOR_EVER = "private, max-age=31536000, immutable"
 
 
 @router.post(routes.DEVICES, **described(takes=Enrolment, gives=Enrolled, status=201))
@@ -77,39 +73,6 @@ async def check_in(request: Request, device: Device, context: ContextOf) -> Resp
     )
     context.metrics.check_ins.labels("rejection" if answer.assignment is None else "assignment").inc()
     return reply(answer)
-
-
-@router.get(routes.resource("{sha256}"), dependencies=[AnybodyKnown], response_class=FileResponse, responses=REFUSALS)
-async def resource(sha256: str, request: Request, context: ContextOf) -> Response:
-    """Bytes that never change, whole or by `Range`."""
-    path = await asyncio.to_thread(context.store.blob_path, sha256)
-    if path is None:
-        raise NotFoundError(f"there are no bytes with the digest {sha256!r}")
-    headers = {"ETag": f'"{sha256}"', "Cache-Control": _FOR_EVER}
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return FileResponse(path, headers=headers, media_type=routes.OCTETS)
-
-
-@router.put(
-    routes.update("{assignment_id}"),
-    status_code=204,
-    response_class=Response,
-    responses=REFUSALS,
-    openapi_extra={"requestBody": {"required": True, "content": {routes.OCTETS: {}}}},
-)
-async def put_update(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
-    """Send an assignment's update, as safetensors, with its SHA-256 in `X-Content-SHA256`."""
-    sha256 = request.headers.get(routes.DIGEST_HEADER, "")
-    incoming = await reporting.receive_update(context, device, assignment_id, sha256)
-    try:
-        async for chunk in chunks(request, context.settings.body_seconds):
-            incoming.write(chunk)
-        await asyncio.to_thread(incoming.finish)
-        context.metrics.updates_bytes.inc(incoming.size_bytes)
-    finally:
-        incoming.discard()
-    return Response(status_code=204)
 
 
 @router.post(routes.report("{assignment_id}"), **described(takes=Report, gives=ReportReceipt))

@@ -3,10 +3,13 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from orchestrator.errors import InvalidRequestError
 from orchestrator.settings import Settings
@@ -30,15 +33,41 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
 
 
 async def chunks(request: Request, seconds: float) -> AsyncIterator[bytes]:
-    """A long body piece by piece, refused when it pauses for longer than this."""
+    """A long body piece by piece, as it comes.
+
+    Raises:
+        HTTPException: nothing came for so long. It says 408, so that the caller tries again.
+        ClientDisconnect: the connection was cut.
+    """
     stream = aiter(request.stream())
     while True:
         try:
-            yield await asyncio.wait_for(anext(stream), seconds)
+            async with asyncio.timeout(seconds):
+                piece = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise InvalidRequestError(f"nothing of the request's body came for {seconds:g} s") from None
+            raise HTTPException(
+                HTTPStatus.REQUEST_TIMEOUT, f"nothing of the request's body came for {seconds:g} s"
+            ) from None
+        yield piece
+
+
+async def gathered(pieces: AsyncIterator[bytes], size_bytes: int) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of about this size. What has come is given before an error is."""
+    waiting = bytearray()
+    try:
+        async for piece in pieces:
+            waiting += piece
+            if len(waiting) >= size_bytes:
+                yield bytes(waiting)
+                waiting.clear()
+    except (ClientDisconnect, HTTPException):
+        if waiting:
+            yield bytes(waiting)
+        raise
+    if waiting:
+        yield bytes(waiting)
 
 
 async def _read_bounded(request: Request, limit: int) -> bytes:

@@ -34,7 +34,7 @@ async def ready(request: Request, context: ContextOf) -> Response:
     if worker is not None and worker.done():
         raise UnavailableError("this server's worker has ended; restart it")
     await context.database.read(queries.operators.any_api_key)
-    await asyncio.to_thread(context.store.check)
+    await context.in_store_thread(context.store.check)
     return reply({"status": "ready"})
 
 

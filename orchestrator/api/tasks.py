@@ -206,7 +206,8 @@ async def _digest(field: UploadFile | str | None) -> bytes:
     """What stands for a form's file in the digest of a request."""
     if not isinstance(field, UploadFile):
         return b""
-    found = await asyncio.to_thread(hashlib.file_digest, field.file, "sha256")  # type: ignore[arg-type]
+    file = field.file
+    found = await asyncio.to_thread(lambda: hashlib.file_digest(file, "sha256"))  # type: ignore[arg-type]
     await field.seek(0)
     return found.digest()
 
@@ -218,7 +219,7 @@ async def _stored_plan(context: Context, form: FormData, message: TaskRequest) -
     if plan is not None and message.export:
         raise InvalidRequestError("`export` has settings for a model, but a plan came, which has its own")
     data = await (_upload(plan, "plan").read() if model is None else _exported(context, model, message))
-    return await asyncio.to_thread(tasks.store_plan, context.store, data)
+    return await context.in_store_thread(lambda: tasks.store_plan(context.store, data))
 
 
 async def _exported(context: Context, model: UploadFile | str, message: TaskRequest) -> bytes:

@@ -235,3 +235,26 @@ answers = Table(
     Column("sealed", LargeBinary, nullable=False),  # opened by the caller's key alone, see orchestrator.sealing
     Column("created_at", Float, nullable=False, index=True),
 )
+
+# Every blob of the store, noted before its bytes are written: what is not here was never put by this version.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("room", String(10), primary_key=True),  # orchestrator.storage.protocol.Room
+    Column("sha256", DIGEST, primary_key=True),
+    Column("put_at", Float, nullable=False),  # when it was put for the last time
+    Column("claimed_at", Float),  # while it is being deleted
+)
+
+# The updates that devices have announced; a row is written before the first byte and goes after the last.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("assignment_id", ForeignKey(assignments.c.assignment_id), primary_key=True),
+    Column("sha256", DIGEST, primary_key=True),
+    Column("announced_at", Float, nullable=False),
+)
+
+# For the collector's question whether anything refers to a blob.
+Index(None, checkpoints.c.sha256)
+Index(None, rounds.c.result_sha256)

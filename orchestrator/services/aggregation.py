@@ -9,13 +9,11 @@ from dataclasses import dataclass
 
 from orchestrator.db.records import ContributionRecord, RoundRecord, TaskRecord
 from orchestrator.domain import metrics as round_metrics
-from orchestrator.storage import FolderStore
+from orchestrator.storage.protocol import Store
 from plans import bundle, server
 from plans.accumulators.work import WorkAccumulator
-from plans.errors import ContributionError
 from plans.program import Program
 from wire import tensors
-from wire.errors import ErrorCode
 from wire.messages import Resource
 from wire.tensors import Array
 
@@ -42,7 +40,7 @@ class RoundResult:
 class Aggregator:
     """Runs the server's part of plans. One thread at a time may use it."""
 
-    def __init__(self, store: FolderStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._programs: OrderedDict[str, Program] = OrderedDict()
 
@@ -106,11 +104,8 @@ class Aggregator:
         self, task: TaskRecord, running: WorkAccumulator, contributions: Iterable[ContributionRecord]
     ) -> None:
         for one in contributions if task.work.update else ():
-            data = self._store.update_path(one.assignment_id, one.update_sha256 or "").read_bytes()
-            if bundle.digest(data) != one.update_sha256:
-                raise ContributionError(
-                    ErrorCode.DIGEST_MISMATCH, f"the update of assignment {one.assignment_id} changed on the disk"
-                )
+            update = Resource(one.update_sha256 or "", tensors.encoded_size(task.work.update_specs))
+            data = self._store.read_update(one.assignment_id, update)
             running.accumulate(tensors.decode_as(task.work.update_specs, data))
 
     def _temp(self, round_: RoundRecord) -> dict[str, Array]:

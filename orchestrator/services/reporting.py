@@ -3,7 +3,6 @@
 A report is settled once. The same report again gets the first answer; another one is refused and changes nothing.
 """
 
-import asyncio
 import math
 
 from sqlalchemy import Connection
@@ -13,34 +12,14 @@ from orchestrator.db import queries
 from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
 from orchestrator.domain import assignments, events, rounds
 from orchestrator.domain.assignments import AssignmentState
-from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
+from orchestrator.errors import ConflictError, DamagedBlobError, InvalidRequestError, NotFoundError
 from orchestrator.services import round_clock
 from orchestrator.signing import is_signed
-from orchestrator.storage import IncomingUpdate
 from plans.accumulators import contributions
 from plans.errors import ContributionError
 from wire import statements, tensors
 from wire.errors import ErrorCode, TensorFormatError
 from wire.messages import Outcome, Report, ReportReceipt, Resource, UpdateManifest
-
-
-async def receive_update(context: Context, device: DeviceRecord, assignment_id: str, sha256: str) -> IncomingUpdate:
-    """Begin to take the bytes of an assignment's update, which must have exactly the size that its plan gives them.
-
-    Raises:
-        NotFoundError: the assignment is not this device's.
-        ConflictError: its round takes no update any more.
-    """
-    assignment = await context.database.read(lambda tx: _own_assignment(tx, device, assignment_id))
-    _check_open(assignment)
-    specs = assignment.round.task.work.update_specs
-    if not specs:
-        raise InvalidRequestError(f"the work {assignment.round.task.work_name!r} has no update to upload")
-    try:
-        expected = Resource(sha256, tensors.encoded_size(specs))
-    except ValueError as error:
-        raise InvalidRequestError(str(error)) from None
-    return context.store.receive_update(assignment_id, expected)
 
 
 async def report(context: Context, device: DeviceRecord, assignment_id: str, message: Report) -> ReportReceipt:
@@ -51,20 +30,25 @@ async def report(context: Context, device: DeviceRecord, assignment_id: str, mes
         ConflictError: it is settled otherwise, or its round takes no report any more.
         InvalidRequestError: the metrics or the update are not what the plan says.
     """
-    assignment = await context.database.read(lambda tx: _own_assignment(tx, device, assignment_id))
+    assignment = await context.database.read(lambda tx: own_assignment(tx, device, assignment_id))
     earlier = _earlier_receipt(assignment, message)
     if earlier is not None:
         return earlier
-    _check_open(assignment)
-    await asyncio.to_thread(_check_report, context, device, assignment, message)
+    check_open(assignment)
+    await context.in_store_thread(lambda: _check_report(context, device, assignment, message))
     receipt = await context.database.write(
-        lambda tx: settle(tx, _own_assignment(tx, device, assignment_id), message, context.clock())
+        lambda tx: settle(tx, own_assignment(tx, device, assignment_id), message, context.clock())
     )
     context.wake.set()
     return receipt
 
 
-def _own_assignment(tx: Connection, device: DeviceRecord, assignment_id: str) -> AssignmentRecord:
+def own_assignment(tx: Connection, device: DeviceRecord, assignment_id: str) -> AssignmentRecord:
+    """A device's assignment of this id.
+
+    Raises:
+        NotFoundError: the device has none.
+    """
     assignment = queries.assignments.by_id(tx, assignment_id)
     if assignment is None or assignment.device_id != device.device_id:
         raise NotFoundError(f"this device has no assignment {assignment_id!r}")
@@ -85,7 +69,12 @@ def _earlier_receipt(assignment: AssignmentRecord, message: Report) -> ReportRec
     return ReportReceipt(assignment.assignment_id, outcome, assignment.update_sha256)
 
 
-def _check_open(assignment: AssignmentRecord) -> None:
+def check_open(assignment: AssignmentRecord) -> None:
+    """Refuse what comes for an assignment that has ended.
+
+    Raises:
+        ConflictError: it was reported, or its round takes nothing more.
+    """
     if assignment.state is not AssignmentState.ASSIGNED or assignment.round.state not in rounds.ACCEPTS_REPORTS:
         raise ConflictError(
             f"round {assignment.round.round_number} of {assignment.round.task.name!r} takes nothing more from this "
@@ -103,7 +92,7 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
     earlier = _earlier_receipt(assignment, message)
     if earlier is not None:
         return earlier
-    _check_open(assignment)
+    check_open(assignment)
     state = assignments.STATE_AFTER[message.outcome]
     queries.assignments.end(
         tx,
@@ -159,16 +148,27 @@ def _check_update(context: Context, device: DeviceRecord, assignment: Assignment
         raise InvalidRequestError(
             f"the update has {size_bytes} bytes by its plan, not {update.resource.size_bytes}", ErrorCode.INVALID_UPDATE
         )
-    path = context.store.update_path(assignment.assignment_id, sha256)
-    if not path.exists():
-        raise ConflictError(
-            f"no update {sha256} has come for this assignment; send it, then report", ErrorCode.UPDATE_MISSING
-        )
+    data = _read_update(context, assignment.assignment_id, update.resource)
     task = assignment.round.task
     try:
-        values = tensors.decode_as(task.work.update_specs, path.read_bytes())
+        values = tensors.decode_as(task.work.update_specs, data)
         contributions.check_contribution(task.work, values, task.policy.cohort)
     except TensorFormatError as error:
         raise InvalidRequestError(f"the update is not what the plan says: {error}", ErrorCode.INVALID_UPDATE) from None
     except ContributionError as error:
         raise InvalidRequestError(str(error), error.code) from None
+
+
+def _read_update(context: Context, assignment_id: str, update: Resource) -> bytes:
+    """The bytes of a reported update. Those that have another digest, as only an object store lets in, are deleted."""
+    try:
+        return context.store.read_update(assignment_id, update)
+    except FileNotFoundError:
+        raise ConflictError(
+            f"no update {update.sha256} has come for this assignment; send it, then report", ErrorCode.UPDATE_MISSING
+        ) from None
+    except DamagedBlobError:
+        context.store.delete_update(assignment_id, update.sha256)
+        raise InvalidRequestError(
+            f"what came for the update {update.sha256} has another digest; send it again", ErrorCode.DIGEST_MISMATCH
+        ) from None

@@ -1,7 +1,5 @@
 """What a completed round gave, for operators."""
 
-import asyncio
-
 from sqlalchemy import Connection
 
 from orchestrator.context import Context
@@ -24,7 +22,7 @@ async def result_view(context: Context, task_id: str, round_number: int | None) 
         ConflictError: the round has not been completed.
     """
     round_, resource = await context.database.read(lambda tx: _completed(tx, task_id, round_number))
-    given = tensors.decode(await asyncio.to_thread(context.store.read, resource.sha256))
+    given = tensors.decode(await context.in_store_thread(lambda: context.store.read(resource.sha256)))
     return ResultView(
         task_id=task_id,
         round_number=round_.round_number,

@@ -13,7 +13,7 @@ from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.services import round_clock
 from orchestrator.signing import PlanSigner
-from orchestrator.storage import FolderStore
+from orchestrator.storage.protocol import Store
 from plans import bundle, contract, manifest
 from plans.errors import PlanError, UnsupportedPlanError
 from plans.manifest import Manifest
@@ -35,7 +35,7 @@ class StoredPlan:
     initial: Resource
 
 
-def store_plan(store: FolderStore, data: bytes) -> StoredPlan:
+def store_plan(store: Store, data: bytes) -> StoredPlan:
     """Check a plan as a whole, load its programs, and keep it. Nothing is kept of a plan that is refused.
 
     Raises:

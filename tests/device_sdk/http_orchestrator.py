@@ -8,7 +8,6 @@ from threading import Thread
 from typing import Any
 
 from device_sdk.errors import RefusedError, TransportError
-from plans.bundle import digest
 from tests.device_sdk.memory_orchestrator import MemoryOrchestrator
 from wire import codec, routes
 from wire.errors import ErrorCode
@@ -76,20 +75,15 @@ class OrchestratorServer(Server):
                 chunks: list[bytes] = []
                 memory.fetch(token, Resource(sha256, len(memory.resources.get(sha256, b""))), chunks.append)
                 return Answer(200, b"".join(chunks), {"Content-Type": routes.OCTETS})
+            case ("POST", "assignments", assignment_id, "upload"):
+                return _document(memory.plan_upload(token, assignment_id, codec.loads(Resource, body)))
             case ("PUT", "assignments", _, "update"):
-                assert request.headers[routes.DIGEST_HEADER] == digest(body)
-                memory.upload(token, self._part(request.path, len(body)), body)
+                offset = int(request.headers.get(routes.OFFSET_HEADER, "0"))
+                memory.upload(token, UploadPart("PUT", request.path, offset, len(body)), body)
                 return Answer(204)
             case ("POST", "assignments", assignment_id, "report"):
                 return _document(memory.report(token, assignment_id, codec.loads(Report, body)))
         raise RefusedError(ErrorCode.NOT_FOUND, 404, request.path)
-
-    def _part(self, path: str, size_bytes: int) -> UploadPart:
-        """The part that comes next: a device sends them in order."""
-        offset = len(self._memory.uploads.get(path, b""))
-        parts = [part for work in self._memory.assigned.values() for part in work.upload if part.url == path]
-        known = [part for part in parts if part.offset == offset]
-        return known[0] if known else UploadPart("PUT", path, 0, size_bytes)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from wire.messages import (
     SessionRequest,
     SignedPlan,
     UpdateManifest,
+    Upload,
     UploadPart,
 )
 
@@ -147,6 +148,9 @@ class MemoryOrchestrator:
     def fetch(self, token: str, resource: Resource, write: Callable[[bytes], object]) -> None:
         self._answer("fetch", resource.sha256.encode(), lambda: self._fetch(resource, write), token)
 
+    def plan_upload(self, token: str, assignment_id: str, update: Resource) -> Upload:
+        return self._answer("plan_upload", codec.dumps(update), lambda: self._plan_upload(assignment_id, update), token)
+
     def upload(self, token: str, part: UploadPart, body: bytes) -> None:
         self._answer("upload", body, lambda: self._upload(part, body), token)
 
@@ -214,6 +218,22 @@ class MemoryOrchestrator:
         data = self.resources[resource.sha256][: resource.size_bytes]
         for start in range(0, len(data), 10_000):
             write(data[start : start + 10_000])
+
+    def _plan_upload(self, assignment_id: str, update: Resource) -> Upload:
+        if assignment_id not in self.assigned:
+            raise RefusedError(ErrorCode.NOT_FOUND, 404, "there is no such assignment")
+        whole = UploadPart("PUT", routes.update(assignment_id), 0, update.size_bytes)
+        held = len(self.uploads.get(whole.url, b""))
+        parts = self.assigned[assignment_id].upload or (whole,)
+        return Upload(
+            tuple(
+                dataclasses.replace(
+                    part, headers={routes.DIGEST_HEADER: update.sha256, routes.OFFSET_HEADER: str(part.offset)}
+                )
+                for part in parts
+                if part.offset + part.size_bytes > held
+            )
+        )
 
     def _upload(self, part: UploadPart, body: bytes) -> None:
         if len(body) != part.size_bytes:

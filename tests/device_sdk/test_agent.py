@@ -50,7 +50,7 @@ def test_training_uploads_the_update_of_the_plan_and_reports_its_metrics(
     assert report.update is not None
     assert report.update.resource.sha256 == bundle.digest(update)
     assert report.metrics["loss_count"] == 10
-    assert orchestrator.calls[2:] == ["check_in", "fetch", "fetch", "upload", "report"]
+    assert orchestrator.calls[2:] == ["check_in", "fetch", "fetch", "plan_upload", "upload", "report"]
     assert device.is_idle
 
 
@@ -106,7 +106,7 @@ def test_a_session_lasts_for_many_passes(device: Device, orchestrator: MemoryOrc
     assert orchestrator.calls.count("open_session") == 1
 
 
-@pytest.mark.parametrize("when", ["check_in", "fetch", "upload", "report"])
+@pytest.mark.parametrize("when", ["check_in", "fetch", "plan_upload", "upload", "report"])
 def test_a_session_that_ends_is_earned_anew(device: Device, orchestrator: MemoryOrchestrator, when: str) -> None:
     orchestrator.assign()
     orchestrator.fail(when, RefusedError(ErrorCode.UNAUTHENTICATED, 401, "the session has ended"))
@@ -122,7 +122,7 @@ def test_a_device_that_is_refused_anew_says_so(device: Device, orchestrator: Mem
 
 
 @pytest.mark.parametrize("code", sorted(OVER))
-@pytest.mark.parametrize("when", ["fetch", "upload", "report"])
+@pytest.mark.parametrize("when", ["fetch", "plan_upload", "upload", "report"])
 def test_an_assignment_that_is_over_is_dropped(
     device: Device, orchestrator: MemoryOrchestrator, when: str, code: ErrorCode
 ) -> None:
@@ -134,7 +134,7 @@ def test_an_assignment_that_is_over_is_dropped(
 
 
 @pytest.mark.parametrize("code", sorted(UNACCEPTABLE))
-@pytest.mark.parametrize("when", ["upload", "report"])
+@pytest.mark.parametrize("when", ["plan_upload", "upload", "report"])
 def test_an_update_that_is_never_taken_is_reported_as_a_failure(
     device: Device, orchestrator: MemoryOrchestrator, when: str, code: ErrorCode
 ) -> None:
@@ -158,7 +158,7 @@ def test_a_failure_that_is_never_taken_is_dropped(device: Device, orchestrator: 
     assert device.is_idle
 
 
-@pytest.mark.parametrize("when", ["fetch", "upload", "report"])
+@pytest.mark.parametrize("when", ["fetch", "plan_upload", "upload", "report"])
 def test_another_refusal_is_tried_again_until_the_deadline(
     device: Device, orchestrator: MemoryOrchestrator, when: str
 ) -> None:

@@ -15,12 +15,12 @@ from device_sdk.examples import ExampleStore
 from device_sdk.journal import Journal
 from device_sdk.state_dir import StateDir
 from tests.device_sdk.conftest import Device, linear_examples
-from tests.device_sdk.memory_orchestrator import TOKEN, Fault, MemoryOrchestrator
+from tests.device_sdk.memory_orchestrator import TOKEN, UPDATE_BYTES, Fault, MemoryOrchestrator
 from tests.device_sdk.test_agent import expected_update
 from wire import routes
 from wire.messages import Assignment, Outcome
 
-CALLS = ("challenge", "open_session", "fetch", "upload", "report")
+CALLS = ("challenge", "open_session", "fetch", "plan_upload", "upload", "report")
 
 
 def power_cut(done: int, total: int) -> None:
@@ -60,6 +60,20 @@ def test_a_lost_answer_to_a_report_sends_the_report_again_and_not_the_update(
     assert device.run_once().outcome is Outcome.COMPLETED
     assert orchestrator.sent[-1] == first
     assert orchestrator.calls.count("upload") == 1
+    assert_reported(device, orchestrator, assignment)
+
+
+def test_only_the_parts_that_are_missing_are_sent_again(device: Device, orchestrator: MemoryOrchestrator) -> None:
+    assignment = orchestrator.assign(upload=(100, 60, UPDATE_BYTES - 160))
+    orchestrator.fail("upload", Fault.LOST)
+    for _ in range(2):
+        with pytest.raises(TransportError):
+            device.run_once()
+        orchestrator.fail("upload", Fault.LOST)
+    with pytest.raises(TransportError):
+        device.run_once()
+    assert device.run_once().outcome is Outcome.COMPLETED
+    assert orchestrator.calls.count("upload") == 3
     assert_reported(device, orchestrator, assignment)
 
 

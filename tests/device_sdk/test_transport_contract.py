@@ -119,6 +119,7 @@ def test_a_call_without_a_session_is_refused(transport: Transport) -> None:
     calls: list[Callable[[], object]] = [
         lambda: transport.check_in("stale", CHECK_IN),
         lambda: transport.fetch("stale", resource, list[bytes]().append),
+        lambda: transport.plan_upload("stale", "assignment-1", resource),
         lambda: transport.upload("stale", UploadPart("PUT", routes.update("assignment-1"), 0, 1), b"?"),
         lambda: transport.report("stale", "assignment-1", Report(Outcome.FAILED)),
     ]
@@ -166,8 +167,13 @@ def test_an_update_in_parts_is_reported(
     with pytest.raises(RefusedError) as refusal:
         transport.report(member.token, assignment.assignment_id, report)
     assert refusal.value.code == ErrorCode.UPDATE_MISSING
-    for part, body in zip(assignment.upload, (b"upd", b"ates"), strict=True):
-        transport.upload(member.token, part, body)
+    assert report.update is not None
+    update = report.update.resource
+    missing = transport.plan_upload(member.token, assignment.assignment_id, update).parts
+    transport.upload(member.token, missing[0], b"upd")
+    assert transport.plan_upload(member.token, assignment.assignment_id, update).parts == missing[1:]
+    transport.upload(member.token, missing[1], b"ates")
+    assert transport.plan_upload(member.token, assignment.assignment_id, update).parts == ()
     receipt = transport.report(member.token, assignment.assignment_id, report)
     assert receipt.update_sha256 == digest(b"updates")
     assert transport.report(member.token, assignment.assignment_id, report) == receipt

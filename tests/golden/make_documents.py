@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wire import codec, statements, tensors
+from wire import codec, routes, statements, tensors
 from wire.messages import (
     Assignment,
     Challenge,
@@ -37,6 +37,7 @@ from wire.messages import (
     SessionRequest,
     SignedPlan,
     UpdateManifest,
+    Upload,
     UploadPart,
 )
 from wire.tensors import Array
@@ -110,6 +111,20 @@ DOCUMENTS: dict[str, object] = {
     "check_in_reply.assignment": CheckInReply(assignment=ASSIGNMENT),
     "check_in_reply.rejection": CheckInReply(rejection=Rejection(7.25, "no round wants this device now")),
     "plan_statement": PLAN_STATEMENT,
+    "upload": Upload(
+        (
+            UploadPart(
+                "PUT",
+                routes.update(ASSIGNMENT_ID),
+                100,
+                116,
+                {routes.DIGEST_HEADER: UPDATE.sha256, routes.OFFSET_HEADER: "100"},
+            ),
+        )
+    ),
+    "upload.elsewhere": Upload((UploadPart("PUT", "https://store.example/part?signature=1", 0, 216),)),
+    "upload.complete": Upload(),
+    "resource": UPDATE,
     "report.completed": Report(
         Outcome.COMPLETED, {"loss_count": 10.0, "loss_sum": 0.1}, UpdateManifest(UPDATE, sign("update"))
     ),

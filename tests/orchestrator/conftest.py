@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from orchestrator.db import migrate
 from orchestrator.db.engines import sqlite_engine
+from tests.orchestrator import object_store as object_stores
+from tests.orchestrator.object_store import ObjectStore
 from tests.orchestrator.serving import Orchestrator, Population
 from tests.postgresql import PostgresqlServer, engine_on, running
 
@@ -74,6 +76,13 @@ def tx(kept_empty: Engine) -> Iterator[Connection]:
     """A transaction on an empty database, rolled back at the end."""
     with kept_empty.connect() as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An S3-compatible store that many tests share, each with a prefix of its own."""
+    with object_stores.running() as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from wire.messages import (
     Session,
     SessionRequest,
     UpdateManifest,
+    Upload,
 )
 from wire.tensors import Array
 
@@ -119,6 +120,21 @@ class Device:
 
     def upload(self, assignment: Assignment, data: bytes) -> None:
         self.put(assignment.assignment_id, data).check()
+
+    def send(self, assignment: Assignment, data: bytes) -> int:
+        """Send what is missing of an update to where the orchestrator says; how many bytes that were."""
+        announcement = Resource(bundle.digest(data), len(data))
+        parts = self.post(Upload, routes.upload(assignment.assignment_id), announcement).parts
+        for part in parts:
+            body = data[part.offset : part.offset + part.size_bytes]
+            if part.url.startswith("/"):
+                answer = self._connections.call(
+                    part.method, self.url + part.url, body, token=self.token, headers=part.headers
+                )
+            else:
+                answer = self._connections.call(part.method, part.url, body, headers=part.headers)
+            assert answer.status in (200, 204), answer.body
+        return sum(part.size_bytes for part in parts)
 
     def completed(self, assignment: Assignment, data: bytes | None, **changes: Any) -> Report:
         """The report of completed work, signed."""

@@ -56,10 +56,16 @@ class Orchestrator:
     Args:
         api_key: of the first start, where the folder is a copy of another orchestrator's.
         tracer_provider: where spans of requests go, if any are made.
+        settings: other ones than a test's usual.
     """
 
     def __init__(
-        self, folder: Path, clock: Clock | None = None, api_key: str = "", tracer_provider: Any = None
+        self,
+        folder: Path,
+        clock: Clock | None = None,
+        api_key: str = "",
+        tracer_provider: Any = None,
+        **settings: Any,
     ) -> None:
         self.folder = folder
         self.clock = clock or Clock()
@@ -67,14 +73,14 @@ class Orchestrator:
         self.url = ""
         self._api_key = api_key
         self._tracer_provider = tracer_provider
-        self._settings = Settings(data_dir=folder, tick_seconds=0.05, check_in_seconds=5.0)
+        self._settings = replace(Settings(folder, tick_seconds=0.05, check_in_seconds=5.0), **settings)
 
     def start(self, *, worker: bool = True) -> None:
         """Serve. Without a worker, devices and operators are answered but no round moves by itself."""
-        context, self.secrets = open_context(self._settings)
+        context, self.secrets = open_context(self._settings, self.clock)
         if self.secrets is not None:
             self._api_key = self.secrets.api_key
-        self.context: Context = replace(context, clock=self.clock)
+        self.context: Context = context
         self.app = create_app(self.context, self._tracer_provider)
         config = uvicorn.Config(
             self.app,
@@ -124,9 +130,10 @@ class Orchestrator:
         return OperatorClient(self.url, self._api_key)
 
     def dump(self) -> list[str]:
-        """Everything that the database holds."""
+        """Everything that the database holds, but what it notes of the store before anything is decided."""
+        notes = ('INSERT INTO "blobs"', 'INSERT INTO "uploads"')
         with closing(sqlite3.connect(self.folder / "fedelta.db")) as connection:
-            return list(connection.iterdump())
+            return [line for line in connection.iterdump() if not line.startswith(notes)]
 
     def population(self, name: str) -> "Population":
         """A new population of this name."""

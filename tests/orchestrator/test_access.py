@@ -28,6 +28,7 @@ OPEN_TO_ALL = {
 }
 OF_DEVICES = {
     ("POST", routes.CHECK_INS),
+    ("POST", routes.upload("{assignment_id}")),
     ("PUT", routes.update("{assignment_id}")),
     ("POST", routes.report("{assignment_id}")),
 }

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from orchestrator.domain.blobs import BlobName, Room
 from plans import bundle
 from tests.orchestrator.device import Device, encoded, update_of
 from tests.orchestrator.http import RefusedError
@@ -270,9 +271,8 @@ def test_a_checkpoint_that_is_gone_fails_the_task_and_no_other(garden: Populatio
     device = garden.device()
     device.finish(device.work(), encoded((3, 3), 3, 1))
     garden.round_in(broken.task_id, 2, "selection")
-    path = garden.orchestrator.context.store.blob_path(garden.operator.checkpoints(broken.task_id)[1].sha256)
-    assert path is not None
-    path.unlink()
+    sha256 = garden.operator.checkpoints(broken.task_id)[1].sha256
+    garden.orchestrator.context.store.delete(BlobName(Room.BLOBS, sha256))
     device.finish(next_assignment(device), encoded())
     garden.round_in(broken.task_id, 2, "failed")
     ended = garden.task_in(broken.task_id, "failed")

@@ -1,7 +1,11 @@
 """Resources, unknown paths, bodies that are too large or no JSON: what HTTP itself brings along."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
 
+from orchestrator.api.resources import requested_span
 from plans import bundle
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.http import Answer
@@ -39,7 +43,11 @@ def test_a_resource_that_is_known_is_not_sent_again(plan: Orchestrator) -> None:
     answer = get(plan, routes.resource(DIGEST), If_None_Match=f'"other", "{DIGEST}"')
     assert (answer.status, answer.body) == (304, b"")
     assert answer.headers["ETag"] == f'"{DIGEST}"'
-    assert get(plan, routes.resource(DIGEST), If_None_Match='"other"').status == 200
+    for known in ("*", f'W/"{DIGEST}"'):
+        assert get(plan, routes.resource(DIGEST), If_None_Match=known).status == 304
+    for other in ('"other"', DIGEST):
+        assert get(plan, routes.resource(DIGEST), If_None_Match=other).status == 200
+    assert get(plan, routes.resource("0" * 64), If_None_Match="*").status == 404
 
 
 @pytest.mark.parametrize(
@@ -59,15 +67,41 @@ def test_a_part_of_another_version_is_the_whole(plan: Orchestrator) -> None:
 
 
 def test_a_part_beyond_the_end_is_refused(plan: Orchestrator) -> None:
-    answer = get(plan, routes.resource(DIGEST), Range=f"bytes={len(DATA)}-")
-    assert (answer.problem.status, answer.problem.title) == (416, "Requested Range Not Satisfiable")
-    assert answer.headers["Content-Range"] == f"bytes */{len(DATA)}"
+    for asked in (f"bytes={len(DATA)}-", "bytes=999999999999-", "bytes=-0"):
+        answer = get(plan, routes.resource(DIGEST), Range=asked)
+        assert (answer.problem.status, answer.problem.code) == (416, ErrorCode.INVALID_REQUEST)
+        assert answer.headers["Content-Range"] == f"bytes */{len(DATA)}"
 
 
-@pytest.mark.parametrize("asked", ["bytes", "bytes=a-b", "lines=1-2", "bytes=9-3"])
-def test_a_range_that_is_none_is_a_problem_document(plan: Orchestrator, asked: str) -> None:
+@pytest.mark.parametrize(
+    "asked", ["bytes=", "bytes=-", "bytes=a-b", "bytes=9-3", "items=0-1", "bytes=0-1,5-6", "bytes=" + "9" * 5000 + "-"]
+)
+def test_what_is_no_span_of_bytes_gets_the_whole(plan: Orchestrator, asked: str) -> None:
     answer = get(plan, routes.resource(DIGEST), Range=asked)
-    assert answer.problem.code == ErrorCode.INVALID_REQUEST
+    assert (answer.status, answer.body) == (200, DATA)
+    assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+@settings(max_examples=300)
+@given(first=st.integers(0, 40) | st.none(), last=st.integers(0, 40) | st.none(), size=st.integers(0, 30))
+def test_a_span_is_what_the_standard_says(first: int | None, last: int | None, size: int) -> None:
+    header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
+    data = bytes(range(size))
+    match (first, last):
+        case (None, None):
+            expected: bytes | None = None
+        case (None, int(suffix)):
+            expected = data[-suffix:] if suffix else b""
+        case (int(start), None):
+            expected = data[start:]
+        case (int(start), int(end)):
+            expected = data[start : end + 1] if start <= end else None
+    if expected == b"":
+        with pytest.raises(HTTPException, match="has none of them"):
+            requested_span(header, size)
+        return
+    span = requested_span(header, size)
+    assert expected == (None if span is None else data[slice(*span)])
 
 
 @pytest.mark.parametrize(

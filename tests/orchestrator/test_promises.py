@@ -25,11 +25,11 @@ from orchestrator.db.records import DeviceRecord, RoundRecord
 from orchestrator.domain import sums
 from orchestrator.domain.paging import MOST_ROWS, PageRequest
 from orchestrator.domain.rounds import OPEN, RoundState
-from orchestrator.errors import ConflictError, InvalidRequestError
+from orchestrator.errors import ConflictError
 from orchestrator.services import check_in, chores, reporting, round_clock
 from orchestrator.services.aggregation import Aggregator, RoundResult
 from orchestrator.services.chores import Claim, ShardClaim
-from orchestrator.storage import FolderStore
+from orchestrator.storage.folder import FolderStore
 from plans import bundle, server
 from plans.accumulators.work import WorkAccumulator
 from plans.program import Program
@@ -123,10 +123,7 @@ class Promises(RuleBasedStateMachine):
         update = update_of(values[:2], values[2], values[3])
         encoded = tensors.encode(update)
         resource = Resource(bundle.digest(encoded), len(encoded))
-        try:
-            incoming = self.store.receive_update(assignment.assignment_id, resource)
-        except InvalidRequestError:
-            return  # it has sent too many others
+        incoming = self.store.receive(assignment.assignment_id, resource, 0)
         incoming.write(encoded)
         incoming.finish()
         message = Report(Outcome.COMPLETED, METRICS, UpdateManifest(resource, "signed"))

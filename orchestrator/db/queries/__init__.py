@@ -3,6 +3,7 @@
 from orchestrator.db.queries import (
     answers,
     assignments,
+    blobs,
     checkpoints,
     devices,
     events,
@@ -15,11 +16,13 @@ from orchestrator.db.queries import (
     tasks,
     tokens,
     traffic,
+    uploads,
 )
 
 __all__ = [
     "answers",
     "assignments",
+    "blobs",
     "checkpoints",
     "devices",
     "events",
@@ -32,4 +35,5 @@ __all__ = [
     "tasks",
     "tokens",
     "traffic",
+    "uploads",
 ]

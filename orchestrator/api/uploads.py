@@ -1,0 +1,57 @@
+"""How an update's bytes come: a device asks what is missing, and sends that."""
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+
+from orchestrator.api.access import ContextOf, Device
+from orchestrator.api.exchange import REFUSALS, chunks, described, gathered, read_message, reply
+from orchestrator.errors import InvalidRequestError
+from orchestrator.services import uploading
+from orchestrator.storage.protocol import CHUNK_BYTES
+from wire import routes
+from wire.messages import Resource, Upload
+
+router = APIRouter(tags=["devices"])
+
+
+@router.post(routes.upload("{assignment_id}"), **described(takes=Resource, gives=Upload))
+async def plan_upload(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
+    """Announce an update, and hear which parts of it are still to be sent, and where to."""
+    update = await read_message(request, Resource, context.settings)
+    return reply(await uploading.plan_upload(context, device, assignment_id, update))
+
+
+@router.put(
+    routes.update("{assignment_id}"),
+    status_code=204,
+    response_class=Response,
+    responses=REFUSALS,
+    openapi_extra={"requestBody": {"required": True, "content": {routes.OCTETS: {}}}},
+)
+async def put_update(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
+    """Send an assignment's update, as safetensors, from the byte `Upload-Offset` to its end.
+
+    `X-Content-SHA256` has the digest of the whole update. What has come of one stays when the connection is cut.
+    """
+    sha256 = request.headers.get(routes.DIGEST_HEADER, "")
+    length = _number(request, "Content-Length")
+    offset = _number(request, routes.OFFSET_HEADER) or 0
+    incoming = await uploading.receive_update(context, device, assignment_id, sha256, offset, length)
+    try:
+        async for data in gathered(chunks(request, context.settings.body_seconds), CHUNK_BYTES):
+            await context.in_store_thread(partial(incoming.write, data))
+            context.metrics.updates_bytes.inc(len(data))
+        await context.in_store_thread(incoming.finish)
+    finally:
+        await context.in_store_thread(incoming.stop)
+    return Response(status_code=204)
+
+
+def _number(request: Request, header: str) -> int | None:
+    text = request.headers.get(header)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20):  # noqa: PLR2004 - more than any file has
+        raise InvalidRequestError(f"the header {header} must be a number of bytes, found {text[:50]!r}")
+    return int(text)

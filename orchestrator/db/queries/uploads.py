@@ -1,0 +1,51 @@
+"""The updates that devices have announced for their assignments."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from orchestrator.db import tables as t
+from orchestrator.domain import rounds as round_rules
+
+_OPEN = [state.value for state in round_rules.OPEN]
+
+
+def exists(tx: Connection, assignment_id: str, sha256: str) -> bool:
+    """Whether this update was announced before."""
+    query = select(t.uploads.c.sha256).where(t.uploads.c.assignment_id == assignment_id)
+    return tx.execute(query.where(t.uploads.c.sha256 == sha256)).first() is not None
+
+
+def count(tx: Connection, assignment_id: str) -> int:
+    """How many updates were announced for an assignment."""
+    query = select(func.count()).where(t.uploads.c.assignment_id == assignment_id)
+    return tx.execute(query).scalar() or 0
+
+
+def add(tx: Connection, assignment_id: str, sha256: str, now: float) -> None:
+    """Note an update before its first byte."""
+    tx.execute(insert(t.uploads).values(assignment_id=assignment_id, sha256=sha256, announced_at=now))
+
+
+def of_ended_rounds(tx: Connection, limit: int) -> tuple[str, ...]:
+    """Assignments with updates whose rounds have ended."""
+    query = (
+        select(t.uploads.c.assignment_id)
+        .join(t.assignments, t.assignments.c.assignment_id == t.uploads.c.assignment_id)
+        .join(t.rounds, t.rounds.c.round_id == t.assignments.c.round_id)
+        .where(t.rounds.c.state.not_in(_OPEN))
+        .distinct()
+        .limit(limit)
+    )
+    return tuple(row.assignment_id for row in tx.execute(query))
+
+
+def among(tx: Connection, assignment_ids: Collection[str]) -> set[str]:
+    """Those of some assignments that updates were announced for."""
+    query = select(t.uploads.c.assignment_id).where(t.uploads.c.assignment_id.in_(assignment_ids)).distinct()
+    return {row.assignment_id for row in tx.execute(query)}
+
+
+def forget(tx: Connection, assignment_ids: Collection[str]) -> None:
+    """Forget assignments' updates, whose bytes are gone."""
+    tx.execute(delete(t.uploads).where(t.uploads.c.assignment_id.in_(assignment_ids)))
