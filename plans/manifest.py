@@ -22,9 +22,23 @@ FORMAT_VERSION = 1
 
 # What a reader of this version can do. A plan lists what it needs; a device declines one it does not know.
 FEATURES = frozenset(
-    {"custom_aggregation", "extremes", "mean", "newest", "passes", "result", "robust", "sum", "temp", "wide_sums"}
+    {
+        "custom_aggregation",
+        "extremes",
+        "fixed_denominator",
+        "mean",
+        "newest",
+        "noise",
+        "passes",
+        "result",
+        "robust",
+        "sum",
+        "temp",
+        "wide_sums",
+    }
 )
 
+FIXED_POINT_BITS = 64
 WIDE_BITS = 320  # a sum of this width holds every float32 and every int64 exactly
 WIDE_FRACTION_BITS = 149  # 2^-149 is float32's smallest step
 
@@ -180,7 +194,11 @@ class Pass:
 
 @dataclass(frozen=True)
 class Step:
-    """Something done to values before they are summed (clip, encode, mask, noise), with its parameters."""
+    """Something done to values before they are summed (clip, encode, mask), or to the sum (noise), with its parameters.
+
+    `noise` has one, `stddev`: a number, or the name of a tensor of the server's that is there before the round, in the
+    unit of the values.
+    """
 
     kind: str
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -199,7 +217,8 @@ class Aggregation:
         weight: for a mean, and a robust kind, the update's tensor that holds the weight.
         bound: the largest magnitude that one value may have; None for what the round's size leaves room for. For a
             `secure_sum`, whose values are integers, none is below 0 either.
-        denominator: `weight`, or `fixed` where privacy asks for a constant.
+        denominator: of a mean: `weight`, or `fixed` where privacy asks for a constant. Such a mean has no weight: it is
+            one sum, which `update_state` divides.
         signatures: for `custom`, the server's signatures {zero, accumulate, merge, report}:
             `zero(flag) -> accumulator`, `accumulate(<name>..., value_<name>...) -> accumulator`,
             `merge(<name>..., other_<name>...) -> accumulator`, `report(<name>...) -> result`.
@@ -215,7 +234,7 @@ class Aggregation:
     kind: Kind
     values: tuple[str, ...]
     weight: str | None = None
-    bits: int = 64
+    bits: int = FIXED_POINT_BITS
     fraction_bits: int = 32
     bound: float | None = None
     steps: tuple[Step, ...] = ()
@@ -231,6 +250,11 @@ class Aggregation:
     def tensors(self) -> tuple[str, ...]:
         """Every tensor of the update that this entry takes."""
         return self.values if self.weight is None else (*self.values, self.weight)
+
+    @property
+    def noise(self) -> Step | None:
+        """The noise that the server adds to the sums, if it does."""
+        return next((step for step in self.steps if step.kind == "noise"), None)
 
     @property
     def is_wide(self) -> bool:
@@ -312,8 +336,10 @@ class Work:
         needed = {
             "custom_aggregation": Kind.CUSTOM in kinds,
             "extremes": bool(kinds & {Kind.MIN, Kind.MAX}),
+            "fixed_denominator": any(entry.denominator == "fixed" for entry in self.aggregation),
             "mean": Kind.MEAN in kinds,
             "newest": Order.NEWEST in orders,
+            "noise": any(entry.noise is not None for entry in self.aggregation),
             "passes": True,
             "result": bool(self.result),
             "robust": any(kind.is_robust for kind in kinds),
@@ -417,11 +443,10 @@ def _unsupported(manifest: Manifest) -> Iterator[str]:
 def _unsupported_aggregation(entry: Aggregation) -> Iterator[str]:
     if entry.kind.is_secure:
         yield f"the aggregation kind {entry.kind.value!r} (refused until secure aggregation exists)"
-    if entry.steps:
-        yield f"the aggregation step {entry.steps[0].kind!r}"
-    if entry.denominator != "weight":
-        yield f"the denominator {entry.denominator!r}"
-    if entry.bits not in (64, WIDE_BITS):
+    for step in entry.steps:
+        if step.kind != "noise":
+            yield f"the aggregation step {step.kind!r}"
+    if entry.bits not in (FIXED_POINT_BITS, WIDE_BITS):
         yield f"sums of {entry.bits} bits"
 
 

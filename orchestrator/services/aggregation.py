@@ -1,7 +1,8 @@
 """The server's arithmetic: broadcasts before a round, sums and a new checkpoint after it.
 
 All of it can be repeated after a crash: a broadcast is named by its content, sums are exact in any order, and a round
-is completed in one transaction that holds its new checkpoint.
+is completed in one transaction that holds its new checkpoint. Noise is drawn anew when an aggregation is repeated, and
+only the one whose transaction is committed is ever seen.
 """
 
 import uuid
@@ -24,7 +25,7 @@ from plans.program import Program
 from wire import tensors
 from wire.errors import ErrorCode
 from wire.messages import Resource
-from wire.tensors import Array
+from wire.tensors import Array, Tensors
 
 _LOADED_PROGRAMS = 8
 
@@ -76,13 +77,15 @@ class Aggregator:
         metrics = round_metrics.combine(report.metrics for report in reports)
         if task.work.update_state is None:
             return RoundResult(None, None, metrics)
+        state = tensors.decode_as(task.manifest.state_specs, self._store.read(checkpoint.sha256))
+        temp = self._temp(round_)
         updated = server.update(
             self._program(task.plan_sha256),
             task.manifest,
             task.work,
-            tensors.decode_as(task.manifest.state_specs, self._store.read(checkpoint.sha256)),
-            self._accumulated(task, reports),
-            temp=self._temp(round_),
+            state,
+            self._accumulated(task, reports, known={**state, **temp}),
+            temp=temp,
         )
         result = self._store.put(tensors.encode(updated.result)) if task.work.result else None
         return RoundResult(self._store.put(tensors.encode(updated.state)), result, metrics | updated.metrics)
@@ -92,8 +95,8 @@ class Aggregator:
             return {}
         return tensors.decode_as(round_.task.work.temp_specs, self._store.read_temp(round_.temp.sha256))
 
-    def _accumulated(self, task: TaskRecord, reports: tuple[AssignmentRecord, ...]) -> dict[str, Array]:
-        running = WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256))
+    def _accumulated(self, task: TaskRecord, reports: tuple[AssignmentRecord, ...], known: Tensors) -> dict[str, Array]:
+        running = WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256), known=known)
         for report in reports if task.work.update else ():
             data = self._store.update_path(report.assignment_id, report.update_sha256 or "").read_bytes()
             if bundle.digest(data) != report.update_sha256:

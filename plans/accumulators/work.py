@@ -1,5 +1,6 @@
 """The aggregate of a whole work: an accumulator for every entry, and the count of its updates."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Self
 
@@ -8,15 +9,18 @@ from plans.accumulators.custom import CustomAccumulator
 from plans.accumulators.extremes import Extremes
 from plans.accumulators.fixed_point import FixedPointSum
 from plans.accumulators.modular import ModularSum
+from plans.accumulators.noised import NoisedSum
 from plans.accumulators.protocol import Accumulator
 from plans.accumulators.robust import RobustMean
 from plans.accumulators.wide import WideSum
+from plans.discrete_gaussian import Entropy
 from plans.errors import ProgramError, UnsupportedPlanError, ZeroWeightError
-from plans.manifest import Aggregation, Kind, Port, Work
+from plans.manifest import Aggregation, Kind, Port, Step, Work
 from plans.program import Program
 from wire.tensors import Array, Tensors
 
 WideSums = Callable[[Mapping[str, Port]], Accumulator]
+_NOTHING: Tensors = {}
 
 
 class WorkAccumulator:
@@ -26,16 +30,35 @@ class WorkAccumulator:
         cohort: how many updates there may be; sums of 64 bits have room for so many.
         server: the plan's `server.tflite`, which custom aggregations need.
         wide: what sums the entries without bounds; a simulation has a faster one.
+        known: the server's tensors of this round, the state and what `prepare` gave: the noise may go by one.
+        entropy: where noise comes from.
 
     Raises:
         ProgramError: a custom aggregation has no program.
+        NoiseError: the standard deviation of a noise is none.
         UnsupportedPlanError: an aggregation that this version does not do.
     """
 
-    def __init__(self, work: Work, cohort: int, server: Program | None = None, wide: WideSums = WideSum) -> None:
+    def __init__(
+        self,
+        work: Work,
+        cohort: int,
+        server: Program | None = None,
+        wide: WideSums = WideSum,
+        *,
+        known: Tensors = _NOTHING,
+        entropy: Entropy = os.urandom,
+    ) -> None:
         self._work = work
         self._cohort = cohort
-        self._entries: list[Accumulator] = [_accumulator(entry, work, server, wide) for entry in work.aggregation]
+        self._entries: list[Accumulator] = []
+        for entry in work.aggregation:
+            if entry.noise is None:
+                self._entries.append(_accumulator(entry, work, server, wide))
+            else:
+                ports = {name: work.update[name] for name in entry.tensors}
+                stddev = _stddev(entry.noise, known)
+                self._entries.append(NoisedSum(ports, entry.fraction_bits, stddev, entropy))
         self.count = 0
 
     def accumulate(self, update: Tensors) -> None:
@@ -78,6 +101,12 @@ class WorkAccumulator:
         if self.count + more > self._cohort:
             raise OverflowError(f"{self.count + more} updates in a sum that was made for {self._cohort}")
         self.count += more
+
+
+def _stddev(noise: Step, known: Tensors) -> float:
+    """A number of the plan's own, or the server's tensor of that name."""
+    stddev = noise.parameters["stddev"]
+    return float(known[stddev] if isinstance(stddev, str) else stddev)
 
 
 def _accumulator(entry: Aggregation, work: Work, server: Program | None, wide: WideSums) -> Accumulator:
