@@ -5,10 +5,12 @@ with b̄ the fraction of clients whose norm is at most C, and γ the quantile th
 
     C ← C · exp(−η (b̄ − γ))
 
-Without the noise: what is learned of a client here is one bit, exactly.
+`no_noise` learns one bit of each client, exactly. `noised` sums ±1/2, of which a client changes the sum by 1/2, with
+noise of the paper's σ_b, and divides by a number of clients that is fixed beforehand: b̄ = Σ̃ / m + 1/2.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,7 +19,13 @@ import numpy as np
 from federated.backends.tf_computation import tf_computation
 from federated.language.computation import Computation, federated_computation
 from federated.language.errors import MisuseError
-from federated.language.operators import federated_broadcast, federated_eval, federated_map, federated_mean
+from federated.language.operators import (
+    federated_broadcast,
+    federated_eval,
+    federated_map,
+    federated_mean,
+    federated_noised_sum,
+)
 from federated.language.placements import CLIENTS, SERVER
 from federated.language.types import FederatedType
 
@@ -56,19 +64,35 @@ class PrivateQuantileEstimationProcess:
             target_quantile: γ, within 0 and 1.
             learning_rate: η.
         """
-        if initial_estimate <= 0 or not 0 <= target_quantile <= 1:
-            raise MisuseError(
-                f"an estimate above 0 of a quantile within 0 and 1 is expected, found {initial_estimate} of the "
-                f"quantile {target_quantile}"
-            )
-        first = OrderedDict(
-            estimate=np.float32(initial_estimate),
-            target_quantile=np.float32(target_quantile),
-            learning_rate=np.float32(learning_rate),
-        )
-        start = tf_computation(lambda: first)
+        start = _start(initial_estimate, target_quantile, learning_rate)
         reported = tf_computation(lambda state: state["estimate"] * multiplier + increment, start.type_signature.result)
-        return _process(start, reported, _is_at_most, _adapted)
+        return _process(start, reported, federated_mean)
+
+    @staticmethod
+    def noised(
+        initial_estimate: float,
+        target_quantile: float,
+        learning_rate: float,
+        *,
+        clients_per_round: float,
+        count_stddev: float,
+    ) -> EstimationProcess:
+        """The estimate C, of a b̄ with noise.
+
+        Args:
+            initial_estimate, target_quantile, learning_rate: as those of `no_noise`.
+            clients_per_round: m.
+            count_stddev: σ_b, the standard deviation of the count's noise.
+        """
+        start = _start(initial_estimate, target_quantile, learning_rate)
+        reported = tf_computation(lambda state: state["estimate"], start.type_signature.result)
+        centred = tf_computation(lambda bit: bit - 0.5, np.float32)
+        share = tf_computation(lambda total: total / clients_per_round + 0.5, np.float32)
+
+        def fraction(bit: Any) -> Any:
+            return federated_map(share, federated_noised_sum(federated_map(centred, bit), count_stddev))
+
+        return _process(start, reported, fraction)
 
 
 def fixed_estimate(value: float) -> EstimationProcess:
@@ -87,12 +111,29 @@ def estimate_of(number: float | EstimationProcess) -> EstimationProcess:
     return number if isinstance(number, EstimationProcess) else fixed_estimate(number)
 
 
-def _process(start: Computation, reported: Computation, is_at_most: Any, adapted: Any) -> EstimationProcess:
+def _start(estimate: float, quantile: float, learning_rate: float) -> Computation:
+    """The first state.
+
+    Raises:
+        MisuseError: it is no estimate of a quantile.
+    """
+    if estimate <= 0 or not 0 <= quantile <= 1:
+        raise MisuseError(
+            f"an estimate above 0 of a quantile within 0 and 1 is expected, found {estimate} of the quantile {quantile}"
+        )
+    first = OrderedDict(
+        estimate=np.float32(estimate), target_quantile=np.float32(quantile), learning_rate=np.float32(learning_rate)
+    )
+    return tf_computation(lambda: first)
+
+
+def _process(start: Computation, reported: Computation, fraction: Callable[[Any], Any]) -> EstimationProcess:
+    """The process that goes by the fraction, at the server, of bits at the clients."""
     state = FederatedType(start.type_signature.result, SERVER)
 
     def next_round(state: Any, value: Any) -> Any:
-        bit = federated_map(is_at_most, (value, federated_broadcast(state.estimate)))
-        return federated_map(adapted, (state, federated_mean(bit)))
+        bit = federated_map(_is_at_most, (value, federated_broadcast(state.estimate)))
+        return federated_map(_adapted, (state, fraction(bit)))
 
     return EstimationProcess(
         federated_computation(lambda: federated_eval(start, SERVER)),

@@ -1,17 +1,18 @@
 """The entries of a plan for a phase's aggregates, with the names of what clients contribute and what comes of it.
 
-Sums are wide: exact, whatever the values, and free of any order. A tensor that is aggregated twice is contributed
-twice, because each of an update's tensors belongs to one entry.
+Sums are wide: exact, whatever the values, and free of any order; those with noise are of 64 bits. A tensor that is
+aggregated twice is contributed twice, because each of an update's tensors belongs to one entry.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from federated.compiler.flat import Aggregate, Tensor
+from federated.compiler.flat import Aggregate, Constant, Tensor
 from federated.compiler.ports import port
 from federated.compiler.server_part import custom_signatures
 from federated.compiler.signatures import Signature
-from plans.manifest import WIDE_BITS, WIDE_FRACTION_BITS, Aggregation, Kind
+from federated.language.noising import FRACTION_BITS
+from plans.manifest import WIDE_BITS, WIDE_FRACTION_BITS, Aggregation, Kind, Step
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class AggregationDraft:
         updates: what clients contribute, by name.
         sums: what comes of it, by name.
         signatures: those of custom aggregations, for the server.
+        stddevs: the server's tensors that the noises of entries go by, by the entries' names.
     """
 
     entries: tuple[Aggregation, ...]
     updates: dict[str, Tensor]
     sums: dict[str, Tensor]
     signatures: tuple[Signature, ...]
+    stddevs: dict[str, Tensor]
 
 
 def aggregations_of(aggregates: Sequence[Aggregate], suffix: str) -> AggregationDraft:
@@ -36,19 +39,38 @@ def aggregations_of(aggregates: Sequence[Aggregate], suffix: str) -> Aggregation
     updates: dict[str, Tensor] = {}
     sums: dict[str, Tensor] = {}
     signatures: list[Signature] = []
+    stddevs: dict[str, Tensor] = {}
     for number, aggregate in enumerate(aggregates):
         # Two underscores never come from a path, so no argument of the server's is called so.
         name = f"{aggregate.kind.value}__{number}{suffix}"
         given = {f"{name}_{index}": tensor for index, tensor in enumerate(aggregate.inputs)}
         updates |= given
         entries += _entries(name, aggregate, tuple(given))
+        if aggregate.stddev is not None:
+            stddevs |= dict.fromkeys(given, aggregate.stddev)
         if aggregate.kind is Kind.CUSTOM:
             signatures += custom_signatures(name, aggregate)
             results = aggregate.functions["report"].results
             sums |= {f"{name}_result_{i}": Tensor(aggregate, i, tensor.type) for i, tensor in enumerate(results)}
         else:
             sums |= {label: Tensor(aggregate, i, t.type) for i, (label, t) in enumerate(given.items())}
-    return AggregationDraft(tuple(entries), updates, sums, tuple(signatures))
+    return AggregationDraft(tuple(entries), updates, sums, tuple(signatures), stddevs)
+
+
+def with_noise(draft: AggregationDraft, names: Mapping[Tensor, str]) -> tuple[Aggregation, ...]:
+    """The entries, each that is to be noised with the step for it.
+
+    Args:
+        names: what the server's tensors are called that are there before the round.
+    """
+
+    def noised(entry: Aggregation, stddev: Tensor) -> Aggregation:
+        size = float(stddev.operation.value) if isinstance(stddev.operation, Constant) else names[stddev]
+        return replace(entry, steps=(Step("noise", {"stddev": size}),))
+
+    return tuple(
+        noised(entry, draft.stddevs[entry.name]) if entry.name in draft.stddevs else entry for entry in draft.entries
+    )
 
 
 def _entries(name: str, aggregate: Aggregate, given: tuple[str, ...]) -> list[Aggregation]:
@@ -81,6 +103,8 @@ def _entries(name: str, aggregate: Aggregate, given: tuple[str, ...]) -> list[Ag
 def _entry(label: str, aggregate: Aggregate, tensor: Tensor, index: int) -> Aggregation:
     """An entry of one tensor."""
     match aggregate.kind:
+        case Kind.SUM if aggregate.stddev is not None:
+            return Aggregation(label, Kind.SUM, (label,), fraction_bits=FRACTION_BITS)
         case Kind.SUM:
             fraction_bits = WIDE_FRACTION_BITS if tensor.type.dtype.kind == "f" else 0
             return Aggregation(label, Kind.SUM, (label,), bits=WIDE_BITS, fraction_bits=fraction_bits)

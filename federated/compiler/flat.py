@@ -100,6 +100,7 @@ class Aggregate:
         values: one output each, of the same type, but for a custom aggregation.
         weight: for a mean, and a robust one; its sum is the last output.
         parameters: for a robust mean, what it is told.
+        stddev: for a noised sum, the server's tensor that is the standard deviation of its noise.
         limits: for secure sums, the bound or the modulus of each value.
         functions: for a custom aggregation, {zero, accumulate, merge, report}.
     """
@@ -110,6 +111,7 @@ class Aggregate:
     weight: "Tensor | None" = None
     limits: tuple[int, ...] = ()
     parameters: Mapping[str, float] = field(default_factory=dict)
+    stddev: "Tensor | None" = None
     on_zero_weight: str = "error"
     functions: Mapping[str, Region] = field(default_factory=dict)
     origin: Origin | None = None
@@ -201,7 +203,7 @@ def sources(operation: Operation) -> tuple[Tensor, ...]:
         case Broadcast(source):
             return (source,)
         case Aggregate():
-            return operation.inputs
+            return operation.inputs if operation.stddev is None else (*operation.inputs, operation.stddev)
         case Fold(_, zero, body):
             return (*zero, *captures(body))
     return ()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from federated.compiler.flat import Aggregate, Region, Tensor, captures
+from federated.compiler.flat import Aggregate, Constant, Region, Tensor, captures
 from federated.compiler.inlining import (
     Inlining,
     Listed,
@@ -21,6 +21,7 @@ from federated.compiler.inlining import (
     formals,
     unflat,
 )
+from federated.compiler.sections import reachable
 from federated.language.errors import CompilationError
 from federated.language.nodes import Intrinsic
 from federated.language.origin import Origin
@@ -97,6 +98,24 @@ def _robust_mean(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin:
     kind = Kind(node.options["kind"])
     aggregate = Aggregate(node.name, kind, values, weight, parameters=parameters, origin=origin)
     return _outputs(node, aggregate, values)
+
+
+def _noised_sum(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
+    """A stddev that is no number of the program is computed before the round, whatever it is made of."""
+    value, stddev = arguments
+    values = tuple(flat_symbol(value))
+    aggregates = [t.operation for t in reachable([stddev], through=True) if isinstance(t.operation, Aggregate)]
+    if aggregates:
+        raise CompilationError(
+            f"the stddev of this noise comes from {aggregates[0].name} in the same computation "
+            f"({aggregates[0].origin}); the server needs it before the round",
+            where=origin,
+            fix="make two computations of it, and pass what the first gives to the second",
+        )
+    if stddev.place is None and not isinstance(stddev.operation, Constant):
+        one = constant(1, np.float32, origin)
+        (stddev,) = inlining.apply(inlining.library.arithmetic("divide"), [one, stddev], SERVER, origin)
+    return _outputs(node, Aggregate(node.name, Kind.SUM, values, stddev=stddev, origin=origin), values)
 
 
 def _aggregate(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
@@ -276,6 +295,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "federated_mean": _mean,
     "federated_weighted_mean": _weighted_mean,
     "federated_robust_mean": _robust_mean,
+    "federated_noised_sum": _noised_sum,
     "federated_min": _aggregated(Kind.MIN),
     "federated_max": _aggregated(Kind.MAX),
     "federated_aggregate": _aggregate,

@@ -13,6 +13,7 @@ from federated.language import nodes, robust_means
 from federated.language.errors import FederatedError, MisuseError
 from federated.language.intrinsics import INTRINSICS, is_option
 from federated.language.nodes import Call, Intrinsic, Node
+from federated.language.noising import LARGEST_STDDEV
 from federated.language.origin import here
 from federated.language.placements import CLIENTS, SERVER, Placement
 from federated.language.scope import require
@@ -123,6 +124,34 @@ def federated_robust_mean(value: Any, kind: str, weight: Any = None, **parameter
         options,
         value=_federated("federated_robust_mean", value),
         weight=_federated("federated_robust_mean", weights),
+    )
+
+
+def federated_noised_sum(value: Any, stddev: Any) -> Value:
+    """Σ v over the clients, and Gaussian noise: `<{T}@CLIENTS, float32@SERVER> -> T@SERVER`.
+
+    The noise is drawn by the server, for each element, once after the sum, from the operating system's randomness; it
+    is of whole numbers on the grid on which the values are summed (`federated.language.noising`). It hides a client
+    only where a client's value is bounded: clip it first. Values are floats, below 2^30 / the number of clients.
+
+    Args:
+        stddev: of each element's noise: a number, or one that the server knows before the round; 0 for no noise.
+
+    Raises:
+        ExecutionError: when it runs, a value that is not finite or too large, or a `stddev` below 0 or above 2^20.
+    """
+    if isinstance(stddev, (int, float, np.number)):
+        if not 0 <= stddev <= LARGEST_STDDEV:
+            raise MisuseError(
+                f"the stddev of a noise is from 0 to {LARGEST_STDDEV:,.0f}, found {stddev}",
+                where=here(),
+                fix="0 is no noise",
+            )
+        stddev = federated_value(np.float32(stddev), SERVER)
+    return _apply(
+        "federated_noised_sum",
+        value=_federated("federated_noised_sum", value),
+        stddev=_federated("federated_noised_sum", stddev),
     )
 
 

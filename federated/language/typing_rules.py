@@ -108,6 +108,16 @@ def robust_mean(value: Type, weight: Type) -> Type:
     return result
 
 
+def noised_sum(value: Type, stddev: Type) -> Type:
+    """`<{T}@CLIENTS, float32@SERVER> -> T@SERVER`, of floats."""
+    name = "federated_noised_sum"
+    result = _at_server(_numbers(name, value, "f"))
+    size = _placed(f"{name}'s stddev", stddev, SERVER).member
+    if size != TensorType(np.float32):
+        raise MisuseError(f"{name}'s stddev must be a float32, found {size}", fix="give a number, or a float32@SERVER")
+    return result
+
+
 def min_(value: Type) -> Type:
     """`{T}@CLIENTS -> T@SERVER`, of numbers."""
     return _at_server(_numbers("federated_min", value, "iuf"))
