@@ -25,6 +25,8 @@ from federated.language.operators import (
     federated_map,
     federated_mean,
     federated_noised_sum,
+    federated_secure_sum_bitwidth,
+    federated_value,
 )
 from federated.language.placements import CLIENTS, SERVER
 from federated.language.types import FederatedType
@@ -56,6 +58,8 @@ class PrivateQuantileEstimationProcess:
         learning_rate: float,
         multiplier: float = 1.0,
         increment: float = 0.0,
+        *,
+        secure_estimation: bool = False,
     ) -> EstimationProcess:
         """The estimate `multiplier · C + increment`, of an exact b̄.
 
@@ -63,10 +67,11 @@ class PrivateQuantileEstimationProcess:
             initial_estimate: C at first, above 0.
             target_quantile: γ, within 0 and 1.
             learning_rate: η.
+            secure_estimation: whether b̄ is made of secure sums, so that no one sees a single client's bit.
         """
         start = _start(initial_estimate, target_quantile, learning_rate)
         reported = tf_computation(lambda state: state["estimate"] * multiplier + increment, start.type_signature.result)
-        return _process(start, reported, federated_mean)
+        return _process(start, reported, _secure_mean if secure_estimation else federated_mean)
 
     @staticmethod
     def noised(
@@ -140,6 +145,25 @@ def _process(start: Computation, reported: Computation, fraction: Callable[[Any]
         federated_computation(next_round, state, FederatedType(np.float32, CLIENTS)),
         federated_computation(lambda state: federated_map(reported, state), state),
     )
+
+
+def _secure_mean(bit: Any) -> Any:
+    total = federated_secure_sum_bitwidth(federated_map(_as_integer, bit), 1)
+    return federated_map(_share, (total, federated_secure_sum_bitwidth(federated_value(np.int32(1), CLIENTS), 1)))
+
+
+@tf_computation
+def _as_integer(bit: Any) -> Any:
+    from federated.backends.mathematics import cast
+
+    return cast(bit, np.int32)
+
+
+@tf_computation
+def _share(total: Any, count: Any) -> Any:
+    from federated.backends.mathematics import cast
+
+    return cast(total, np.float32) / cast(count, np.float32)
 
 
 @tf_computation

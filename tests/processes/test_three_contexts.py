@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.tensorflow, pytest.mark.timeout
 
 DEVICES = 3
 ELEMENTS = 10_000
+HITTERS = fed.analytics.HeavyHitters("aet", max_length=4, threshold=2, most=4)
+TYPED = ["tea", "tate", "tea"]
 READINGS = [[18.2, 19.5, 21.0], [22.4], [17.9, 25.3, 20.0, 19.0]]
 BATCHES = federated_averaging.synthetic_clients(DEVICES)
 
@@ -84,6 +86,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
             celsius = np.array(READINGS[number], np.float32)
             device = running.enrol(f"device-{number}", {"celsius": celsius}, collection="temperature")
             device.import_examples("handwriting", _examples(number))
+            device.import_examples("typed", {"codes": np.stack(HITTERS.encoded([TYPED[number]]))})
             running.start_device(device)
         yield running
     finally:
@@ -128,6 +131,13 @@ def test_an_orchestrator_adds_noise_of_the_size_that_it_is_told(stddev: float, f
         noise = noised_sum(stddev=stddev) - sum(LAST)
     assert abs(noise.var() / stddev**2 - 1) < 6 * math.sqrt(2 / ELEMENTS)  # once in 5 · 10⁸ times it is not
     assert abs(noise.mean()) < 6 * stddev / math.sqrt(ELEMENTS)
+
+
+def test_devices_spell_out_the_word_that_most_of_them_have(fleet: Federation) -> None:
+    bind = {"word": fed.on_device("typed", field="codes")}
+    with fed.fleet_context(fleet.url, api_key=fleet.api_key, bind=bind, timeout_seconds=60):
+        found = HITTERS.find([None] * HITTERS.max_length)
+    assert found == HITTERS.find([HITTERS.encoded(TYPED)] * HITTERS.max_length) == {"tea": 2.0}
 
 
 def _same(found: Any, expected: Any) -> None:

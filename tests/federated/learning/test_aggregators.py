@@ -8,6 +8,7 @@ import pytest
 import federated as fed
 from federated.aggregators import EncodedSumFactory, MeanFactory, RobustMeanFactory, SumFactory, clipping_factory
 from federated.language.errors import MisuseError
+from plans.manifest import Kind
 from tests.federated.learning.regression import CLIENTS, CONTEXTS, linear_model
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
@@ -59,6 +60,11 @@ def test_the_secure_aggregator_is_near_the_robust_one_and_says_its_bound(model: 
     robust = trained(model, fed.learning.robust_aggregator(), "local", rounds=1)[0]
     for expected, found in zip(robust.trainable, secure.trainable, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-3)
+    for factory in (fed.learning.secure_aggregator(), fed.learning.secure_aggregator(weighted=False)):
+        type_ = fed.to_type(np.float32)
+        process = factory.create(type_, type_) if factory.is_weighted else factory.create(type_)
+        (work,) = fed.compiled(process.next).plan.manifest.works.values()
+        assert {entry.kind for entry in work.aggregation} == {Kind.SECURE_SUM}
     measured = metrics["aggregator"]["zeroing"]["clipping"]["mean_value"]
     assert measured["secure_upper_threshold"] == 100.0
 
