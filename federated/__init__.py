@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from federated.language.operators import (
         federated_aggregate,
         federated_broadcast,
+        federated_correlated_noised_sum,
         federated_eval,
         federated_map,
         federated_max,
@@ -82,6 +83,7 @@ __all__ = [
     "federated_aggregate",
     "federated_broadcast",
     "federated_computation",
+    "federated_correlated_noised_sum",
     "federated_eval",
     "federated_map",
     "federated_max",
@@ -135,6 +137,7 @@ _HOMES = {
     "federated_aggregate": "federated.language.operators",
     "federated_broadcast": "federated.language.operators",
     "federated_computation": "federated.language.computation",
+    "federated_correlated_noised_sum": "federated.language.operators",
     "federated_eval": "federated.language.operators",
     "federated_map": "federated.language.operators",
     "federated_max": "federated.language.operators",

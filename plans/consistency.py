@@ -26,7 +26,7 @@ from plans.manifest import (
 )
 from wire import codec
 from wire.errors import MessageError
-from wire.tensors import NAME_PATTERN
+from wire.tensors import NAME_PATTERN, TensorSpec
 
 _CUSTOM_SIGNATURES = {"zero", "accumulate", "merge", "report"}
 _PARAMETERS: Mapping[Kind, Mapping[str, tuple[float, float]]] = {
@@ -164,7 +164,8 @@ def _sum_contradictions(work: Work, manifest: Manifest) -> Iterator[str]:
         )
         return
     given = [entry.result if entry.kind is Kind.CUSTOM else entry.tensors for entry in work.aggregation]
-    yield from _shared("the aggregation gives", *given)
+    drawn = ([entry.drawn] for entry in work.aggregation if entry.drawn is not None)
+    yield from _shared("the aggregation gives", *given, *drawn)
     kinds = [entry.kind for entry in work.aggregation]
     if any(kind.is_secure for kind in kinds) and (robust := [kind.value for kind in kinds if kind.is_robust]):
         yield f"{_listed(robust)} takes every client's value in the clear, beside sums that hide it"
@@ -249,11 +250,17 @@ def _noise_contradictions(entry: Aggregation, work: Work, manifest: Manifest) ->
         yield f"noise is added to sums of {FIXED_POINT_BITS} bits, not of {entry.bits}"
     if others := [name for name in entry.values if np.dtype(work.update[name].spec.dtype).kind != "f"]:
         yield f"{_listed(others)} is no float, to which noise is added"
-    if noises[0].parameters.keys() != {"stddev"}:
-        yield f"the parameters of a noise are stddev, found {_listed(noises[0].parameters)}"
+    parameters = noises[0].parameters
+    if parameters.keys() not in ({"stddev"}, {"stddev", "earlier", "drawn"}):
+        yield f"the parameters of a noise are stddev, or stddev, earlier and drawn, found {_listed(parameters)}"
         return
-    stddev = noises[0].parameters["stddev"]
     known = manifest.state_ports | manifest.carried_to(work) | work.temp
+    yield from _stddev_contradictions(parameters["stddev"], known)
+    if "drawn" in parameters:
+        yield from _correlated_contradictions(parameters["earlier"], parameters["drawn"], entry, work, known)
+
+
+def _stddev_contradictions(stddev: Any, known: Mapping[str, Port]) -> Iterator[str]:
     if isinstance(stddev, str):
         if stddev not in known:
             yield f"the stddev of a noise is {stddev!r}, which the server does not have before the round"
@@ -261,6 +268,20 @@ def _noise_contradictions(entry: Aggregation, work: Work, manifest: Manifest) ->
             yield f"the stddev of a noise is {stddev!r}, {found}; it is one float"
     elif type(stddev) not in (int, float) or not 0 <= stddev < math.inf:
         yield f"the stddev of a noise is a number of 0 or more, or the name of a tensor, not {stddev!r}"
+
+
+def _correlated_contradictions(
+    earlier: Any, drawn: Any, entry: Aggregation, work: Work, known: Mapping[str, Port]
+) -> Iterator[str]:
+    if len(entry.values) != 1:
+        yield f"correlated noise is of one tensor, not of {_listed(entry.values)}"
+        return
+    expected = TensorSpec("int64", work.update[entry.values[0]].spec.shape)
+    found = known[earlier].spec if isinstance(earlier, str) and earlier in known else None
+    if found != expected:
+        yield f"the earlier of a noise is a tensor {expected} that the server has before the round, not {earlier!r}"
+    if not isinstance(drawn, str) or not NAME_PATTERN.fullmatch(drawn):
+        yield f"the noise is drawn under the name {drawn!r}, which does not match {NAME_PATTERN.pattern}"
 
 
 def _custom_contradictions(entry: Aggregation) -> Iterator[str]:

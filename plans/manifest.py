@@ -23,6 +23,7 @@ FORMAT_VERSION = 1
 # What a reader of this version can do. A plan lists what it needs; a device declines one it does not know.
 FEATURES = frozenset(
     {
+        "correlated_noise",
         "custom_aggregation",
         "extremes",
         "fixed_denominator",
@@ -196,8 +197,10 @@ class Pass:
 class Step:
     """Something done to values before they are summed (clip, encode, mask), or to the sum (noise), with its parameters.
 
-    `noise` has one, `stddev`: a number, or the name of a tensor of the server's that is there before the round, in the
-    unit of the values.
+    `noise` has `stddev`: a number, or the name of a tensor of the server's that is there before the round, in the unit
+    of the values. Correlated noise has two more, int64 steps of the sum's grid in the shape of the entry's one value:
+    `earlier`, the name of a tensor of the server's that is taken away from the sum, and `drawn`, under which the
+    aggregate has the noise.
     """
 
     kind: str
@@ -255,6 +258,11 @@ class Aggregation:
     def noise(self) -> Step | None:
         """The noise that the server adds to the sums, if it does."""
         return next((step for step in self.steps if step.kind == "noise"), None)
+
+    @property
+    def drawn(self) -> str | None:
+        """What the aggregate calls the noise itself, where it has it."""
+        return None if self.noise is None else self.noise.parameters.get("drawn")
 
     @property
     def is_wide(self) -> bool:
@@ -326,6 +334,10 @@ class Work:
         given: dict[str, Port] = {}
         for entry in self.aggregation:
             given |= entry.result if entry.kind is Kind.CUSTOM else {name: self.update[name] for name in entry.tensors}
+            if entry.drawn is not None:
+                shape = self.update[entry.values[0]].spec.shape
+                spec = TensorSpec("int64", shape)
+                given[entry.drawn] = Port(spec) if shape else Port(spec, TensorSpec("int64", (1,)))
         return given
 
     @property
@@ -334,6 +346,7 @@ class Work:
         kinds = {entry.kind for entry in self.aggregation}
         orders = {one.selector.order for one in self.passes}
         needed = {
+            "correlated_noise": any(entry.drawn is not None for entry in self.aggregation),
             "custom_aggregation": Kind.CUSTOM in kinds,
             "extremes": bool(kinds & {Kind.MIN, Kind.MAX}),
             "fixed_denominator": any(entry.denominator == "fixed" for entry in self.aggregation),

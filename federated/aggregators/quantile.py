@@ -27,9 +27,10 @@ from federated.language.operators import (
     federated_noised_sum,
     federated_secure_sum_bitwidth,
     federated_value,
+    federated_zip,
 )
 from federated.language.placements import CLIENTS, SERVER
-from federated.language.types import FederatedType
+from federated.language.types import FederatedType, TensorType
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,37 @@ def fixed_estimate(value: float) -> EstimationProcess:
         federated_computation(lambda: federated_eval(start, SERVER)),
         federated_computation(lambda state, value: state, state, FederatedType(np.float32, CLIENTS)),
         federated_computation(lambda state: state, state),
+    )
+
+
+def held_estimate(estimate: EstimationProcess, rounds: int) -> EstimationProcess:
+    """An estimate that is followed all the time, and reported anew after every so many rounds."""
+    first = tf_computation(lambda: np.int32(0))
+    number = TensorType(np.float32)
+
+    @federated_computation
+    def initialize() -> Any:
+        start = estimate.initialize()
+        parts = OrderedDict(estimate=start, held=estimate.report(start), rounds=federated_eval(first, SERVER))
+        return federated_zip(parts)
+
+    @tf_computation(number, number, np.int32)
+    def chosen(held: Any, new: Any, last: Any) -> Any:
+        from federated.backends.mathematics import where
+
+        return OrderedDict(held=where(last % np.int32(rounds) >= rounds - 1, new, held), rounds=last + np.int32(1))
+
+    state = FederatedType(initialize.type_signature.result.member, SERVER)  # type: ignore[attr-defined]
+
+    def next_round(state: Any, value: Any) -> Any:
+        after = estimate.next(state.estimate, value)
+        kept = federated_map(chosen, (state.held, estimate.report(after), state.rounds))
+        return federated_zip(OrderedDict(estimate=after, held=kept.held, rounds=kept.rounds))
+
+    return EstimationProcess(
+        initialize,
+        federated_computation(next_round, state, FederatedType(np.float32, CLIENTS)),
+        federated_computation(lambda state: state.held, state),
     )
 
 

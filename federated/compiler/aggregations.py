@@ -23,14 +23,28 @@ class AggregationDraft:
         updates: what clients contribute, by name.
         sums: what comes of it, by name.
         signatures: those of custom aggregations, for the server.
-        stddevs: the server's tensors that the noises of entries go by, by the entries' names.
+        noises: what the noises of entries go by, by the entries' names.
     """
 
     entries: tuple[Aggregation, ...]
     updates: dict[str, Tensor]
     sums: dict[str, Tensor]
     signatures: tuple[Signature, ...]
-    stddevs: dict[str, Tensor]
+    noises: dict[str, "NoiseDraft"]
+
+    @property
+    def known(self) -> tuple[Tensor, ...]:
+        """The server's tensors that have to be there before the round."""
+        tensors = [tensor for noise in self.noises.values() for tensor in (noise.stddev, noise.earlier)]
+        return tuple(dict.fromkeys(tensor for tensor in tensors if tensor is not None))
+
+
+@dataclass(frozen=True)
+class NoiseDraft:
+    """The noise of an entry: its standard deviation, and for a correlated one what is taken away from the sum."""
+
+    stddev: Tensor
+    earlier: Tensor | None
 
 
 def aggregations_of(aggregates: Sequence[Aggregate], suffix: str) -> AggregationDraft:
@@ -39,7 +53,7 @@ def aggregations_of(aggregates: Sequence[Aggregate], suffix: str) -> Aggregation
     updates: dict[str, Tensor] = {}
     sums: dict[str, Tensor] = {}
     signatures: list[Signature] = []
-    stddevs: dict[str, Tensor] = {}
+    noises: dict[str, NoiseDraft] = {}
     for number, aggregate in enumerate(aggregates):
         # Two underscores never come from a path, so no argument of the server's is called so.
         name = f"{aggregate.kind.value}__{number}{suffix}"
@@ -47,14 +61,17 @@ def aggregations_of(aggregates: Sequence[Aggregate], suffix: str) -> Aggregation
         updates |= given
         entries += _entries(name, aggregate, tuple(given))
         if aggregate.stddev is not None:
-            stddevs |= dict.fromkeys(given, aggregate.stddev)
+            earlier = aggregate.earlier or [None] * len(given)
+            noises |= {label: NoiseDraft(aggregate.stddev, one) for label, one in zip(given, earlier, strict=True)}
+            drawn = [Tensor(aggregate, len(given) + i, t.type) for i, t in enumerate(aggregate.earlier)]
+            sums |= {_drawn(label): tensor for label, tensor in zip(given, drawn, strict=False)}
         if aggregate.kind is Kind.CUSTOM:
             signatures += custom_signatures(name, aggregate)
             results = aggregate.functions["report"].results
             sums |= {f"{name}_result_{i}": Tensor(aggregate, i, tensor.type) for i, tensor in enumerate(results)}
         else:
             sums |= {label: Tensor(aggregate, i, t.type) for i, (label, t) in enumerate(given.items())}
-    return AggregationDraft(tuple(entries), updates, sums, tuple(signatures), stddevs)
+    return AggregationDraft(tuple(entries), updates, sums, tuple(signatures), noises)
 
 
 def with_noise(draft: AggregationDraft, names: Mapping[Tensor, str]) -> tuple[Aggregation, ...]:
@@ -64,13 +81,21 @@ def with_noise(draft: AggregationDraft, names: Mapping[Tensor, str]) -> tuple[Ag
         names: what the server's tensors are called that are there before the round.
     """
 
-    def noised(entry: Aggregation, stddev: Tensor) -> Aggregation:
-        size = float(stddev.operation.value) if isinstance(stddev.operation, Constant) else names[stddev]
-        return replace(entry, steps=(Step("noise", {"stddev": size}),))
+    def noised(entry: Aggregation, noise: NoiseDraft) -> Aggregation:
+        operation = noise.stddev.operation
+        size = float(operation.value) if isinstance(operation, Constant) else names[noise.stddev]
+        parameters: dict[str, float | str] = {"stddev": size}
+        if noise.earlier is not None:
+            parameters |= {"earlier": names[noise.earlier], "drawn": _drawn(entry.name)}
+        return replace(entry, steps=(Step("noise", parameters),))
 
     return tuple(
-        noised(entry, draft.stddevs[entry.name]) if entry.name in draft.stddevs else entry for entry in draft.entries
+        noised(entry, draft.noises[entry.name]) if entry.name in draft.noises else entry for entry in draft.entries
     )
+
+
+def _drawn(label: str) -> str:
+    return f"{label}_noise"
 
 
 def _entries(name: str, aggregate: Aggregate, given: tuple[str, ...]) -> list[Aggregation]:

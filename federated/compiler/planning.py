@@ -80,9 +80,7 @@ def draft_plan(program: FlatProgram, type_: FunctionType, name: str, root: str, 
         )
     drafts = [aggregations_of(phase.aggregates, _suffix(number)) for number, phase in enumerate(found)]
     clients = [client_part(draft.updates, _suffix(number), collections) for number, draft in enumerate(drafts)]
-    trips = [
-        Trip(client, draft.sums, tuple(draft.stddevs.values())) for client, draft in zip(clients, drafts, strict=True)
-    ]
+    trips = [Trip(client, draft.sums, draft.known) for client, draft in zip(clients, drafts, strict=True)]
     state = {
         label: (path, Tensor(Argument(path, path, SERVER), 0, leaf))
         for label, path, leaf in state_tensors(type_.parameter, root)

@@ -137,10 +137,28 @@ def robust_mean(run: Run, value: Clients, weight: Clients) -> Any:
 def noised_sum(run: Run, value: Clients, stddev: Any) -> Any:
     """Σ v and noise; `federated.language.noising` says of which numbers."""
     try:
-        return _of_tensors(run.member(), _finite(run, value).column, lambda column: noised(column, float(stddev)))
+        return _of_tensors(run.member(), _finite(run, value).column, lambda column: noised(column, float(stddev))[0])
     except ExecutionError as error:
         error.where = run.origin
         raise
+
+
+def correlated_noised_sum(run: Run, value: Clients, stddev: Any, earlier: Any) -> Any:
+    """Σ v and noise without the earlier one; and the noise."""
+    remaining, drawn = iter(list(_flat(run.member(2), earlier))), []
+
+    def noised_without(column: Array) -> Array:
+        total, noise = noised(column, float(stddev), next(remaining))
+        drawn.append(noise)
+        return total
+
+    try:
+        totals = _of_tensors(run.member(), _finite(run, value).column, noised_without)
+    except ExecutionError as error:
+        error.where = run.origin
+        raise
+    noises = iter(drawn)
+    return totals, _of_tensors(run.member(2), earlier, lambda _: next(noises))
 
 
 def min_(run: Run, value: Clients) -> Any:

@@ -2,7 +2,9 @@
 
 A value v counts as the integer ⌊|v| · 2³²⌋ with its sign, and so does the noise: whole numbers of the discrete Gaussian
 distribution, from the operating system's randomness, drawn for every element once after the sum. Integers are as
-private as the real numbers of the papers, and floats are not (docs/decisions/0028-noise-is-an-integer.md).
+private as the real numbers of the papers, and floats are not (docs/decisions/0028-noise-is-an-integer.md). Correlated
+noise has what was drawn in an earlier round taken away from the sum, and is given beside it (Kairouz, McMahan, Song,
+Thakkar, Thakurta and Xu, "Practical and Private (Deep) Learning without Sampling or Shuffling", 2021).
 """
 
 import math
@@ -18,8 +20,11 @@ LARGEST_STDDEV = 2.0**20
 _LARGEST_SUM = 2.0**30
 
 
-def noised_sum(column: Array, stddev: float) -> Array:
-    """The sum over the first axis, and noise of this standard deviation.
+def noised_sum(column: Array, stddev: float, earlier: Array | int = 0) -> tuple[Array, Array]:
+    """The sum over the first axis, with noise of this standard deviation and without the earlier one; and the noise.
+
+    Args:
+        earlier: int64, steps of the grid, as the noise that is given.
 
     Raises:
         ExecutionError: the sum has no room for such values, or there is no such noise.
@@ -37,4 +42,5 @@ def noised_sum(column: Array, stddev: float) -> Array:
         )
     integers = np.trunc(np.ldexp(values, FRACTION_BITS)).astype(np.int64).sum(0)
     noise = discrete_gaussian(math.ldexp(stddev, FRACTION_BITS), integers.size).reshape(integers.shape)
-    return np.asarray(np.ldexp((integers + noise).astype(np.float64), -FRACTION_BITS).astype(column.dtype))
+    total = np.ldexp((integers + noise - earlier).astype(np.float64), -FRACTION_BITS)
+    return np.asarray(total.astype(column.dtype)), np.asarray(noise)

@@ -140,18 +140,22 @@ def federated_noised_sum(value: Any, stddev: Any) -> Value:
     Raises:
         ExecutionError: when it runs, a value that is not finite or too large, or a `stddev` below 0 or above 2^20.
     """
-    if isinstance(stddev, (int, float, np.number)):
-        if not 0 <= stddev <= LARGEST_STDDEV:
-            raise MisuseError(
-                f"the stddev of a noise is from 0 to {LARGEST_STDDEV:,.0f}, found {stddev}",
-                where=here(),
-                fix="0 is no noise",
-            )
-        stddev = federated_value(np.float32(stddev), SERVER)
+    name = "federated_noised_sum"
+    return _apply(name, value=_federated(name, value), stddev=_federated(name, _at_server(stddev)))
+
+
+def federated_correlated_noised_sum(value: Any, stddev: Any, earlier: Any) -> Value:
+    """`federated_noised_sum` from which noise of an earlier round is taken away again, and the noise it drew.
+
+    `<{T}@CLIENTS, float32@SERVER, N@SERVER> -> <sum=T,noise=N>@SERVER`, where N has int64 for T's floats: steps of the
+    grid, in which all of this is added up. Whoever knows the noise has the sum, so it stays in the server's state.
+    """
+    name = "federated_correlated_noised_sum"
     return _apply(
-        "federated_noised_sum",
-        value=_federated("federated_noised_sum", value),
-        stddev=_federated("federated_noised_sum", stddev),
+        name,
+        value=_federated(name, value),
+        stddev=_federated(name, _at_server(stddev)),
+        earlier=_federated(name, earlier),
     )
 
 
@@ -291,6 +295,19 @@ def _federated(name: str, value: Any) -> Node:
     if isinstance(node.type, StructType) and _holds_federated(node.type):
         return federated_zip(value).as_node()
     return node
+
+
+def _at_server(stddev: Any) -> Any:
+    """A number of the program's as a value at the server."""
+    if not isinstance(stddev, (int, float, np.number)):
+        return stddev
+    if not 0 <= stddev <= LARGEST_STDDEV:
+        raise MisuseError(
+            f"the stddev of a noise is from 0 to {LARGEST_STDDEV:,.0f}, found {stddev}",
+            where=here(),
+            fix="0 is no noise",
+        )
+    return federated_value(np.float32(stddev), SERVER)
 
 
 def _holds_federated(type_: Type) -> bool:

@@ -2,7 +2,8 @@
 
 A value v counts as ⌊|v| × 2^fraction_bits⌋ with its sign: cut off rather than rounded, so that on the grid no client is
 longer than it was. To the sum of these integers one number of the discrete Gaussian distribution is added for each
-element; only then it becomes floats (docs/decisions/0028-noise-is-an-integer.md).
+element; only then it becomes floats (docs/decisions/0028-noise-is-an-integer.md). Correlated noise takes some that was
+added in an earlier round away again, as integers too, and gives what it drew to whoever is to remember it.
 """
 
 import math
@@ -14,21 +15,27 @@ import numpy as np
 from plans.accumulators.fixed_point import from_fixed_point
 from plans.discrete_gaussian import LARGEST_STDDEV, Entropy, discrete_gaussian
 from plans.errors import NoiseError
-from plans.manifest import Port
+from plans.manifest import Port, Step
 from wire.tensors import Array, Tensors
+
+_LARGEST_EARLIER = 1 << 61  # half of the room that a noise has
 
 
 class NoisedSum:
     """The running sums of some tensors, as int64 arrays; see the module's description.
 
     Args:
-        stddev: of the noise, in the unit of the values.
+        known: the server's tensors; the noise's size may be one, and what it takes away is.
 
     Raises:
         NoiseError: there is no such noise.
     """
 
-    def __init__(self, ports: Mapping[str, Port], fraction_bits: int, stddev: float, entropy: Entropy) -> None:
+    def __init__(
+        self, ports: Mapping[str, Port], fraction_bits: int, noise: Step, known: Tensors, entropy: Entropy
+    ) -> None:
+        named = noise.parameters["stddev"]
+        stddev = float(known[named] if isinstance(named, str) else named)
         largest = LARGEST_STDDEV / 2.0**fraction_bits
         if not 0 <= stddev <= largest:
             raise NoiseError(f"the standard deviation of noise is from 0 to {largest:g}, found {stddev}")
@@ -36,8 +43,10 @@ class NoisedSum:
         self._fraction_bits = fraction_bits
         self._stddev = stddev
         self._entropy = entropy
+        self._drawn: str | None = noise.parameters.get("drawn")
+        self._earlier = _earlier(known[noise.parameters["earlier"]]) if self._drawn is not None else 0
+        self._noise: dict[str, Array] = {}
         self._sums = {name: np.zeros(port.spec.shape, np.int64) for name, port in ports.items()}
-        self._is_noised = False
 
     def accumulate(self, update: Tensors) -> None:
         """Add an update's tensors."""
@@ -51,15 +60,23 @@ class NoisedSum:
 
     def finalize(self) -> dict[str, Array]:
         """The sums with their noise, which is drawn once: they are the same when they are read again."""
-        if not self._is_noised:
+        if not self._noise:
+            stddev = math.ldexp(self._stddev, self._fraction_bits)
             for name, sums in self._sums.items():
-                noise = discrete_gaussian(math.ldexp(self._stddev, self._fraction_bits), sums.size, self._entropy)
-                self._sums[name] = sums + noise.reshape(sums.shape)
-            self._is_noised = True
-        return {
-            name: from_fixed_point(name, sums, self._fraction_bits, self._ports[name].spec.dtype)
+                self._noise[name] = discrete_gaussian(stddev, sums.size, self._entropy).reshape(sums.shape)
+        totals = {
+            name: from_fixed_point(
+                name, sums + self._noise[name] - self._earlier, self._fraction_bits, self._ports[name].spec.dtype
+            )
             for name, sums in self._sums.items()
         }
+        return totals if self._drawn is None else {**totals, self._drawn: next(iter(self._noise.values()))}
+
+
+def _earlier(noise: Array) -> Array:
+    if noise.size and max(-int(noise.min()), int(noise.max())) > _LARGEST_EARLIER:
+        raise NoiseError(f"what a noise takes away is up to 2^61 steps, found {noise.min()} to {noise.max()}")
+    return noise
 
 
 def cut_off(values: Array, fraction_bits: int) -> Array:

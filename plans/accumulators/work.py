@@ -15,7 +15,7 @@ from plans.accumulators.robust import RobustMean
 from plans.accumulators.wide import WideSum
 from plans.discrete_gaussian import Entropy
 from plans.errors import ProgramError, UnsupportedPlanError, ZeroWeightError
-from plans.manifest import Aggregation, Kind, Port, Step, Work
+from plans.manifest import Aggregation, Kind, Port, Work
 from plans.program import Program
 from wire.tensors import Array, Tensors
 
@@ -57,8 +57,7 @@ class WorkAccumulator:
                 self._entries.append(_accumulator(entry, work, server, wide))
             else:
                 ports = {name: work.update[name] for name in entry.tensors}
-                stddev = _stddev(entry.noise, known)
-                self._entries.append(NoisedSum(ports, entry.fraction_bits, stddev, entropy))
+                self._entries.append(NoisedSum(ports, entry.fraction_bits, entry.noise, known, entropy))
         self.count = 0
 
     def accumulate(self, update: Tensors) -> None:
@@ -101,12 +100,6 @@ class WorkAccumulator:
         if self.count + more > self._cohort:
             raise OverflowError(f"{self.count + more} updates in a sum that was made for {self._cohort}")
         self.count += more
-
-
-def _stddev(noise: Step, known: Tensors) -> float:
-    """A number of the plan's own, or the server's tensor of that name."""
-    stddev = noise.parameters["stddev"]
-    return float(known[stddev] if isinstance(stddev, str) else stddev)
 
 
 def _accumulator(entry: Aggregation, work: Work, server: Program | None, wide: WideSums) -> Accumulator:

@@ -58,7 +58,16 @@ def noise(stddev: float | str) -> Step:
     return Step("noise", {"stddev": stddev})
 
 
+def correlated(drawn: str = "drawn", **changes: Any) -> Manifest:
+    """A work whose update is a sum of two floats with correlated noise."""
+    step = Step("noise", {"stddev": 1.5, "earlier": "before", "drawn": drawn})
+    entry = Aggregation("counts", Kind.SUM, ("count",), steps=(step,))
+    return with_work(update={"count": VECTOR}, aggregation=(entry,), **changes)
+
+
 NOISE = noise(1.5)
+CORRELATED = Step("noise", {"stddev": 1.5, "earlier": "before", "drawn": "drawn"})
+STEPS = Port(TensorSpec("int64", (2,)))
 
 
 def measuring(**changes: Any) -> Manifest:
@@ -169,10 +178,31 @@ CONTRADICTIONS: dict[str, tuple[Manifest, str]] = {
     ),
     "noise twice": (summed(steps=(NOISE, NOISE)), "noise is the last step, and there is one"),
     "noise before another step": (summed(steps=(NOISE, Step("clip"))), "noise is the last step"),
-    "noise without a size": (summed(steps=(Step("noise"),)), "are stddev, found nothing"),
+    "noise without a size": (summed(steps=(Step("noise"),)), "or stddev, earlier and drawn, found nothing"),
     "noise of a negative size": (summed(steps=(noise(-1.0),)), "a number of 0 or more, .* not -1.0"),
     "noise of another's size": (summed(steps=(noise("sigma"),)), "'sigma', which the server does not have before"),
     "noise of a vector's size": (summed(steps=(noise("w"),)), r"'w', float32\[2\]; it is one float"),
+    "correlated noise of two tensors": (
+        with_work(
+            update={"count": VECTOR, "more": VECTOR},
+            aggregation=(Aggregation("counts", Kind.SUM, ("count", "more"), steps=(CORRELATED,)),),
+            temp={"before": STEPS},
+        ),
+        "correlated noise is of one tensor, not of count, more",
+    ),
+    "correlated noise without the noise before": (
+        summed(steps=(CORRELATED,)),
+        r"int64\[2\] .* before the round, not 'b",
+    ),
+    "correlated noise in other steps": (
+        correlated(temp={"before": VECTOR}),
+        r"a tensor int64\[2\] that the server has",
+    ),
+    "noise that is drawn as another": (
+        correlated(drawn="count", temp={"before": STEPS}),
+        "the aggregation gives count for two purposes",
+    ),
+    "noise that is drawn as nothing": (correlated(drawn="", temp={"before": STEPS}), "drawn under the name ''"),
     "a mean without a weight": (aggregated(weight=None, values=("b", "w", "weight")), "such a one needs one"),
     "a sum with a weight": (aggregated(kind=Kind.SUM), "a weight belongs to a mean"),
     "sums of 16 bits": (aggregated(bits=16), "bits are 32, 64 or 320"),
@@ -319,6 +349,7 @@ NOISED = {
         aggregation=(Aggregation("counts", Kind.SUM, ("count",), steps=(noise("sigma"),)),),
         temp={"sigma": SCALAR},
     ),
+    "a sum of correlated noise": correlated(temp={"before": STEPS}),
     "a mean of a fixed denominator": counting(Kind.MEAN, VECTOR, denominator="fixed", steps=(NOISE,)),
 }
 
@@ -334,6 +365,12 @@ def test_a_noised_plan_is_sound_and_says_that_it_is_one(found: Manifest) -> None
 def test_noise_without_a_finite_size_is_refused_where_it_is_written(stddev: float) -> None:
     with pytest.raises(InvalidPlanError, match="a number of 0 or more"):
         consistency.check(summed(steps=(noise(stddev),)))
+
+
+def test_correlated_noise_is_a_feature_and_a_tensor_of_the_aggregate() -> None:
+    work = correlated(temp={"before": STEPS}).work("train")
+    assert {"correlated_noise", "noise"} <= work.features
+    assert work.aggregate == {"count": VECTOR, "drawn": STEPS}
 
 
 def test_a_fixed_denominator_is_a_feature() -> None:

@@ -125,3 +125,31 @@ def test_a_mean_of_a_fixed_denominator_is_a_sum_for_update_state_to_divide() -> 
 def test_a_size_that_is_none_is_an_error_before_anything_is_summed(stddev: float) -> None:
     with pytest.raises(NoiseError, match=r"is from 0 to 1\.04858e\+06, found"):
         WorkAccumulator(noised("sigma", 2), 1, known={"sigma": np.array(stddev, np.float32)})
+
+
+def correlated(elements: int) -> Work:
+    step = Step("noise", {"stddev": 1.0, "earlier": "before", "drawn": "drawn"})
+    return noised(1.0, elements, steps=(step,))
+
+
+def test_correlated_noise_is_told_and_taken_away_again_to_the_last_bit() -> None:
+    values = np.random.default_rng(4).normal(size=ELEMENTS).astype(np.float32)
+    first = WorkAccumulator(correlated(ELEMENTS), 1, known={"before": np.zeros(ELEMENTS, np.int64)})
+    first.accumulate({"v": values})
+    noise = first.finalize()["drawn"]
+    assert noise.dtype == np.int64
+    assert is_of_size(noise * GRID, 1.0)
+    np.testing.assert_allclose(first.finalize()["v"] - noise * GRID, values, atol=1e-6)
+    # A sum without noise of its own, from which an earlier one is taken away: nothing but integers are added.
+    without = replace(correlated(ELEMENTS).aggregation[0].steps[0], kind="noise")
+    silent = replace(without, parameters={**without.parameters, "stddev": 0.0})
+    second = WorkAccumulator(noised(0.0, ELEMENTS, steps=(silent,)), 1, known={"before": -noise})
+    second.accumulate({"v": values})
+    found = second.finalize()
+    np.testing.assert_array_equal(found["v"], first.finalize()["v"])
+    assert not found["drawn"].any()
+
+
+def test_noise_that_would_overflow_what_it_is_taken_from_is_an_error() -> None:
+    with pytest.raises(NoiseError, match="up to 2\\^61 steps, found -9223372036854775808 to 5"):
+        WorkAccumulator(correlated(2), 1, known={"before": np.array([5, -(2**63)])})

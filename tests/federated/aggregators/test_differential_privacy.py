@@ -14,7 +14,7 @@ from federated.aggregators.differential_privacy import value_noise_multiplier
 from federated.language.errors import MisuseError
 from federated.language.types import to_type
 from tests.federated.aggregators.rounds import FLOAT, rounds_of, vector
-from tests.federated.learning.regression import CONTEXTS
+from tests.federated.learning.regression import CLIENTS, CONTEXTS, linear_model
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
 
@@ -136,13 +136,16 @@ def test_the_count_of_a_quantile_is_noised() -> None:
     assert abs(np.mean(moves)) < SIX_SIGMA * 0.2 / math.sqrt(300)
 
 
-def test_the_recommended_one_trains_and_measures_nothing_without_noise() -> None:
-    from tests.federated.learning.regression import CLIENTS, linear_model
-
+@pytest.mark.parametrize(
+    "factory",
+    [fed.learning.dp_aggregator(0.0, 2), DifferentiallyPrivateFactory.tree_aggregation(0.0, 2, 1.0, rounds=3)],
+    ids=["recommended", "tree"],
+)
+def test_it_trains_the_same_in_both_contexts_and_measures_nothing_else(factory: Any) -> None:
     process = fed.learning.algorithms.build_unweighted_fed_avg(
         linear_model(),
         fed.learning.optimizers.build_sgdm(0.05),
-        model_aggregator=fed.learning.dp_aggregator(0.0, len(CLIENTS)),
+        model_aggregator=factory,
     )
     results = []
     for context in CONTEXTS.values():
@@ -174,3 +177,73 @@ def test_what_is_not_private_or_has_no_meaning_is_refused_when_it_is_made(name: 
     made, message = WRONG[name]
     with pytest.raises(MisuseError, match=message):
         made()
+
+
+tree_aggregation = DifferentiallyPrivateFactory.tree_aggregation
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_the_noise_of_all_rounds_of_a_tree_is_that_of_as_many_nodes_as_their_number_has_ones(context: str) -> None:
+    process = tree_aggregation(2.0, clients_per_round=4, l2_norm_clip=0.5, rounds=6).create(vector(ELEMENTS))
+    node = 2.0 * 0.5 / 4
+    released, expected = np.zeros(ELEMENTS), 0
+    with CONTEXTS[context]():
+        state = process.initialize()
+        for rounds in range(1, 11):
+            output = process.next(state, [np.zeros(ELEMENTS, np.float32)])
+            state = output.state
+            released += output.result
+            # After 6 rounds the tree ends: its two nodes stay, and a new tree begins.
+            expected = rounds.bit_count() if rounds <= 6 else 2 + (rounds - 6).bit_count()
+            assert abs(released.var() / (expected * node**2) - 1) < SIX_SIGMA * math.sqrt(2 / ELEMENTS), rounds
+            assert output.measurements == {"clip": 0.5, "stddev": 1.0}
+
+
+def test_a_tree_without_noise_gives_the_mean_of_clipped_values_in_every_round() -> None:
+    cohorts = [[[3.0, 4.0], [0.3, -0.4]], [[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [5.0, 12.0]]]
+    outputs = rounds_of(tree_aggregation(0.0, 2, 2.0), vector(2), *cohorts)
+    for output, cohort in zip(outputs, cohorts, strict=True):
+        np.testing.assert_allclose(output.result, sum(clipped(value, 2.0) for value in cohort) / 2, atol=1e-6)
+
+
+def test_a_tree_remembers_a_noise_for_every_level_and_says_how_many_rounds_it_is_of() -> None:
+    factory = tree_aggregation(1.5, 10, 1.0, rounds=1000)
+    assert factory.mechanism() == Mechanism(1.5, 1.0, 10, tree_rounds=1000)
+    type_ = to_type([("a", (np.float32, [3])), ("b", np.float32)])
+    state = factory.create(type_).initialize()
+    nodes = state["noise"]["nodes"]
+    assert (nodes["a"].shape, nodes["b"].shape) == ((10, 3), (10,))
+
+
+def test_a_round_of_a_tree_releases_what_its_path_allows() -> None:
+    """The residuals of two rounds share the node that ended between them."""
+    process = tree_aggregation(1.0, 1, 1.0, rounds=3).create(vector(ELEMENTS))
+    state, results = process.initialize(), []
+    for _ in range(2):
+        output = process.next(state, [np.zeros(ELEMENTS, np.float32)])
+        state = output.state
+        results.append(output.result.astype(np.float64))
+    first, second = results
+    assert abs((first * second).mean() + 1) < SIX_SIGMA * 2 / math.sqrt(ELEMENTS)  # ξ₀ and ξ₁ − ξ₀
+    assert abs(second.var() / 2 - 1) < SIX_SIGMA * math.sqrt(2 / ELEMENTS)
+
+
+def test_an_adaptive_clip_is_held_while_a_tree_grows() -> None:
+    norms = [0.5, 2.0, 3.0, 4.0]
+    factory = DifferentiallyPrivateFactory.tree_adaptive(0.0, 4, initial_l2_norm_clip=1.0, restart_frequency=3)
+    assert factory.mechanism() == Mechanism(0.0, None, 4, tree_rounds=3)
+    outputs = rounds_of(factory, vector(1), *[[[norm] for norm in norms]] * 7)
+    estimate, held = 1.0, []
+    for number in range(7):
+        if number % 3 == 0:
+            held.append(estimate)
+        estimate *= math.exp(-0.2 * (sum(norm <= estimate for norm in norms) / 4 - 0.5))
+        np.testing.assert_allclose(outputs[number].measurements["clip"], held[-1], rtol=1e-6)
+        np.testing.assert_allclose(outputs[number].result, [sum(min(n, held[-1]) for n in norms) / 4], rtol=1e-5)
+    assert len(set(held)) == 3
+
+
+@pytest.mark.parametrize("rounds", [0, 1 << 20])
+def test_a_tree_has_room_for_a_million_rounds(rounds: int) -> None:
+    with pytest.raises(MisuseError, match="a tree is of 1 to 1,048,575 rounds"):
+        tree_aggregation(1.0, 10, 1.0, rounds=rounds)

@@ -86,6 +86,46 @@ def test_the_step_names_its_size_and_the_feature() -> None:
     ]
 
 
+@fed.tf_computation((np.int64, [2]))
+def summed_with_itself(steps: Any) -> Any:
+    return steps + steps
+
+
+EARLIER: dict[str, Callable[[Any], Any]] = {
+    "an argument": lambda steps: steps,
+    "what the server makes of one": lambda steps: fed.federated_map(summed_with_itself, steps),
+    "a constant": lambda _: fed.federated_value(np.full(2, 1 << 32), fed.SERVER),
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_noise_of_an_earlier_round_is_taken_away_by_the_plan(name: str) -> None:
+    before = EARLIER[name]
+
+    @fed.federated_computation(
+        fed.FederatedType((np.float32, [2]), fed.CLIENTS), fed.FederatedType((np.int64, [2]), fed.SERVER)
+    )
+    def total(value: Any, steps: Any) -> Any:
+        return fed.federated_correlated_noised_sum(value, 0.0, before(steps)), steps
+
+    found, _ = agree(total, [np.array(value, np.float32) for value in VALUES], np.array([1 << 31, -(1 << 33)]))
+    assert not found["noise"].any()
+
+
+def test_the_plan_tells_the_noise_that_it_drew() -> None:
+    @fed.federated_computation(
+        fed.FederatedType(np.float32, fed.CLIENTS), fed.FederatedType((np.int64, [ELEMENTS]), fed.SERVER)
+    )
+    def total(value: Any, steps: Any) -> Any:
+        return fed.federated_correlated_noised_sum(fed.federated_map(spread, value), 3.0, steps)
+
+    with fed.plan_context():
+        found = total([1.0, 2.0], np.zeros(ELEMENTS, np.int64))
+    noise = found["noise"] * 2.0**-32
+    assert abs(noise.var() / 9 - 1) < SIX_SIGMA * math.sqrt(2 / ELEMENTS)
+    np.testing.assert_allclose(found["sum"] - noise, 3.0, atol=1e-5)
+
+
 def test_in_a_later_phase_the_size_is_carried_to_it() -> None:
     @fed.federated_computation(fed.FederatedType(np.float32, fed.CLIENTS), AT_SERVER)
     def centred(value: Any, given: Any) -> Any:

@@ -65,3 +65,29 @@ def test_it_survives_being_written_down() -> None:
     plain = fed.federated_computation(lambda value: fed.federated_noised_sum(value, 0.0), AT_CLIENTS)
     again = fed.deserialize_computation(fed.serialize_computation(plain))
     np.testing.assert_array_equal(again([np.array([1, 2], np.float32)] * 2), [2, 4])
+
+
+PAIR = fed.FederatedType([("a", (np.float32, [2])), ("b", np.float32)], fed.CLIENTS)
+PAIR_OF_STEPS = fed.FederatedType([("a", (np.int64, [2])), ("b", np.int64)], fed.SERVER)
+
+
+@fed.federated_computation(PAIR, AT_SERVER, PAIR_OF_STEPS)
+def correlated(value: Any, stddev: Any, earlier: Any) -> Any:
+    return fed.federated_correlated_noised_sum(value, stddev, earlier)
+
+
+def test_correlated_noise_takes_earlier_noise_away_and_tells_its_own() -> None:
+    value = [[np.array([1, 2], np.float32), 3.0]] * 2
+    found = correlated(value, 2.0, [np.array([1 << 32, 0]), np.int64(1 << 31)])
+    for name, expected in (("a", np.array([1.0, 4.0])), ("b", np.array(5.5))):
+        np.testing.assert_allclose(found["sum"][name] - found["noise"][name] * 2.0**-32, expected, atol=1e-5)
+    assert str(correlated.type_signature.result) == "<sum=<a=float32[2],b=float32>,noise=<a=int64[2],b=int64>>@SERVER"
+
+
+def test_what_correlated_noise_gives_is_what_it_takes_in_the_next_round() -> None:
+    value = [[np.zeros(2, np.float32), 0.0]]
+    zeros = [np.zeros(2, np.int64), np.int64(0)]
+    first = correlated(value, 5.0, zeros)
+    second = correlated(value, 0.0, first["noise"])
+    np.testing.assert_array_equal(second["sum"]["a"], -first["sum"]["a"])
+    assert second["sum"]["b"] == -first["sum"]["b"]

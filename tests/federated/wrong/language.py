@@ -321,6 +321,11 @@ def _() -> None:
     fed.federated_computation(FLOATS, sizes)(lambda x, size: fed.federated_noised_sum(x, size))
 
 
+@wrong("An earlier noise in other steps")
+def _() -> None:
+    fed.federated_computation(FLOATS, FLOAT)(lambda x, n: fed.federated_correlated_noised_sum(x, 1.0, n))
+
+
 @wrong("A constant where a placed value is needed")
 def _() -> None:
     identity = fed.federated_computation(lambda x: x, FLOAT)
