@@ -43,7 +43,9 @@ class Metrics:
         )
         self.check_ins = Counter("fedelta_check_ins", "Check-ins", ("answer",), registry=self._registry)
         self.reports = Counter("fedelta_reports", "Reports accepted", ("outcome",), registry=self._registry)
-        self.updates_bytes = Counter("fedelta_updates_bytes", "Bytes of updates that came through this process", registry=self._registry)
+        self.updates_bytes = Counter(
+            "fedelta_updates_bytes", "Bytes of updates that came in here", registry=self._registry
+        )
         self.aggregation_seconds = Histogram(
             "fedelta_aggregation_seconds",
             "Of the sum and the new state of a round",

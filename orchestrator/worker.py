@@ -121,7 +121,9 @@ class Worker:
         round_, work = claimed.round, self._aggregator
         match claimed:
             case ShardClaim():
-                partial_sum = await self._in_thread(lambda: work.sum_shard(round_.task, claimed.contributions))
+                partial_sum = await self._in_thread(
+                    lambda: work.sum_shard(round_, claimed.checkpoint.resource, claimed.contributions)
+                )
                 await self._write(lambda tx: chores.settle_shard(tx, claimed, partial_sum))
             case ClosingClaim():
                 sums = [shard.sum for shard in claimed.shards if shard.sum is not None]

@@ -11,6 +11,7 @@ import numpy as np
 
 from plans.errors import InvalidPlanError, UnsupportedPlanError
 from plans.manifest import (
+    FIXED_POINT_BITS,
     FORMAT_VERSION,
     WIDE_BITS,
     WIDE_FRACTION_BITS,
@@ -25,7 +26,7 @@ from plans.manifest import (
 )
 from wire import codec
 from wire.errors import MessageError
-from wire.tensors import NAME_PATTERN
+from wire.tensors import NAME_PATTERN, TensorSpec
 
 _CUSTOM_SIGNATURES = {"zero", "accumulate", "merge", "report"}
 _PARAMETERS: Mapping[Kind, Mapping[str, tuple[float, float]]] = {
@@ -86,7 +87,7 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
                 _port_contradictions(work),
                 _client_contradictions(work),
                 _server_contradictions(work, manifest),
-                _sum_contradictions(work),
+                _sum_contradictions(work, manifest),
             ):
                 yield from (f"{where}: {problem}" for problem in problems)
 
@@ -155,7 +156,7 @@ def _server_contradictions(work: Work, manifest: Manifest) -> Iterator[str]:
     yield from _shared("the result calls", *([tensor.path or name] for name, tensor in work.result.items()))
 
 
-def _sum_contradictions(work: Work) -> Iterator[str]:
+def _sum_contradictions(work: Work, manifest: Manifest) -> Iterator[str]:
     taken = [name for entry in work.aggregation for name in entry.tensors]
     if sorted(taken) != sorted(work.update):
         yield (
@@ -163,18 +164,26 @@ def _sum_contradictions(work: Work) -> Iterator[str]:
         )
         return
     given = [entry.result if entry.kind is Kind.CUSTOM else entry.tensors for entry in work.aggregation]
-    yield from _shared("the aggregation gives", *given)
+    drawn = ([entry.drawn] for entry in work.aggregation if entry.drawn is not None)
+    yield from _shared("the aggregation gives", *given, *drawn)
     kinds = [entry.kind for entry in work.aggregation]
     if any(kind.is_secure for kind in kinds) and (robust := [kind.value for kind in kinds if kind.is_robust]):
         yield f"{_listed(robust)} takes every client's value in the clear, beside sums that hide it"
     for entry in work.aggregation:
-        for problems in (_entry_contradictions(entry, work), _kind_contradictions(entry, work)):
+        for problems in (
+            _entry_contradictions(entry, work),
+            _kind_contradictions(entry, work),
+            _noise_contradictions(entry, work, manifest),
+        ):
             yield from (f"aggregation {entry.name!r}: {problem}" for problem in problems)
 
 
 def _entry_contradictions(entry: Aggregation, work: Work) -> Iterator[str]:
-    if (entry.kind is Kind.MEAN or entry.kind.is_robust) != (entry.weight is not None):
-        yield "a weight belongs to a mean or a robust kind, and such a one needs one"
+    if entry.denominator not in ("weight", "fixed") or (entry.denominator == "fixed" and entry.kind is not Kind.MEAN):
+        yield f"a denominator is weight, or for a mean fixed, not {entry.denominator!r}"
+    is_weighted = entry.kind.is_robust or (entry.kind is Kind.MEAN and entry.denominator == "weight")
+    if is_weighted != (entry.weight is not None):
+        yield "a weight belongs to a mean by weight or a robust kind, and such a one needs one"
     if entry.weight is not None and work.update[entry.weight].spec.shape != ():
         yield "the weight is a scalar"
     if entry.on_zero_weight not in ("error", "nan"):
@@ -226,6 +235,53 @@ def _robust_contradictions(entry: Aggregation, dtypes: Mapping[str, np.dtype[Any
             yield f"{name} is within {low} and {high}, not {entry.parameters[name]}"
     if entry.kind.is_robust and (others := [name for name in entry.values if dtypes[name].kind != "f"]):
         yield f"{_listed(others)} is no float, which a {entry.kind.value} takes"
+
+
+def _noise_contradictions(entry: Aggregation, work: Work, manifest: Manifest) -> Iterator[str]:
+    noises = [step for step in entry.steps if step.kind == "noise"]
+    if not noises:
+        return
+    if noises != list(entry.steps[-1:]):
+        yield "noise is the last step, and there is one"
+    if entry.kind is not Kind.SUM and (entry.kind is not Kind.MEAN or entry.denominator != "fixed"):
+        kind = "a mean by weight" if entry.kind is Kind.MEAN else f"a {entry.kind.value}"
+        yield f"noise belongs to a sum, or to a mean of a fixed denominator, not to {kind}"
+    if entry.bits != FIXED_POINT_BITS:
+        yield f"noise is added to sums of {FIXED_POINT_BITS} bits, not of {entry.bits}"
+    if others := [name for name in entry.values if np.dtype(work.update[name].spec.dtype).kind != "f"]:
+        yield f"{_listed(others)} is no float, to which noise is added"
+    parameters = noises[0].parameters
+    if parameters.keys() not in ({"stddev"}, {"stddev", "earlier", "drawn"}):
+        yield f"the parameters of a noise are stddev, or stddev, earlier and drawn, found {_listed(parameters)}"
+        return
+    known = manifest.state_ports | manifest.carried_to(work) | work.temp
+    yield from _stddev_contradictions(parameters["stddev"], known)
+    if "drawn" in parameters:
+        yield from _correlated_contradictions(parameters["earlier"], parameters["drawn"], entry, work, known)
+
+
+def _stddev_contradictions(stddev: Any, known: Mapping[str, Port]) -> Iterator[str]:
+    if isinstance(stddev, str):
+        if stddev not in known:
+            yield f"the stddev of a noise is {stddev!r}, which the server does not have before the round"
+        elif (found := known[stddev].spec).shape != () or np.dtype(found.dtype).kind != "f":
+            yield f"the stddev of a noise is {stddev!r}, {found}; it is one float"
+    elif type(stddev) not in (int, float) or not 0 <= stddev < math.inf:
+        yield f"the stddev of a noise is a number of 0 or more, or the name of a tensor, not {stddev!r}"
+
+
+def _correlated_contradictions(
+    earlier: Any, drawn: Any, entry: Aggregation, work: Work, known: Mapping[str, Port]
+) -> Iterator[str]:
+    if len(entry.values) != 1:
+        yield f"correlated noise is of one tensor, not of {_listed(entry.values)}"
+        return
+    expected = TensorSpec("int64", work.update[entry.values[0]].spec.shape)
+    found = known[earlier].spec if isinstance(earlier, str) and earlier in known else None
+    if found != expected:
+        yield f"the earlier of a noise is a tensor {expected} that the server has before the round, not {earlier!r}"
+    if not isinstance(drawn, str) or not NAME_PATTERN.fullmatch(drawn):
+        yield f"the noise is drawn under the name {drawn!r}, which does not match {NAME_PATTERN.pattern}"
 
 
 def _custom_contradictions(entry: Aggregation) -> Iterator[str]:

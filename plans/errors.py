@@ -6,6 +6,7 @@ PlanError
 ├── ProgramError          a signature was called with the wrong arrays, or the runtime failed
 │   └── UnfitExamplesError    a device's examples are not what the plan takes
 ├── ContributionError     an update that must not be counted; `code` says why
+├── NoiseError            noise that there is none of, such as with a standard deviation below zero
 ├── ZeroWeightError       a mean over updates that weigh nothing
 └── TooFewUpdatesError    fewer updates than a robust mean needs
 """
@@ -39,6 +40,10 @@ class ContributionError(PlanError):
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NoiseError(PlanError):
+    """The standard deviation of a noise is no such number: negative, not finite, or too large for the sum."""
 
 
 class ZeroWeightError(PlanError):

@@ -22,9 +22,24 @@ FORMAT_VERSION = 1
 
 # What a reader of this version can do. A plan lists what it needs; a device declines one it does not know.
 FEATURES = frozenset(
-    {"custom_aggregation", "extremes", "mean", "newest", "passes", "result", "robust", "sum", "temp", "wide_sums"}
+    {
+        "correlated_noise",
+        "custom_aggregation",
+        "extremes",
+        "fixed_denominator",
+        "mean",
+        "newest",
+        "noise",
+        "passes",
+        "result",
+        "robust",
+        "sum",
+        "temp",
+        "wide_sums",
+    }
 )
 
+FIXED_POINT_BITS = 64
 WIDE_BITS = 320  # a sum of this width holds every float32 and every int64 exactly
 WIDE_FRACTION_BITS = 149  # 2^-149 is float32's smallest step
 
@@ -180,7 +195,13 @@ class Pass:
 
 @dataclass(frozen=True)
 class Step:
-    """Something done to values before they are summed (clip, encode, mask, noise), with its parameters."""
+    """Something done to values before they are summed (clip, encode, mask), or to the sum (noise), with its parameters.
+
+    `noise` has `stddev`: a number, or the name of a tensor of the server's that is there before the round, in the unit
+    of the values. Correlated noise has two more, int64 steps of the sum's grid in the shape of the entry's one value:
+    `earlier`, the name of a tensor of the server's that is taken away from the sum, and `drawn`, under which the
+    aggregate has the noise.
+    """
 
     kind: str
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -199,7 +220,8 @@ class Aggregation:
         weight: for a mean, and a robust kind, the update's tensor that holds the weight.
         bound: the largest magnitude that one value may have; None for what the round's size leaves room for. For a
             `secure_sum`, whose values are integers, none is below 0 either.
-        denominator: `weight`, or `fixed` where privacy asks for a constant.
+        denominator: of a mean: `weight`, or `fixed` where privacy asks for a constant. Such a mean has no weight: it is
+            one sum, which `update_state` divides.
         signatures: for `custom`, the server's signatures {zero, accumulate, merge, report}:
             `zero(flag) -> accumulator`, `accumulate(<name>..., value_<name>...) -> accumulator`,
             `merge(<name>..., other_<name>...) -> accumulator`, `report(<name>...) -> result`.
@@ -215,7 +237,7 @@ class Aggregation:
     kind: Kind
     values: tuple[str, ...]
     weight: str | None = None
-    bits: int = 64
+    bits: int = FIXED_POINT_BITS
     fraction_bits: int = 32
     bound: float | None = None
     steps: tuple[Step, ...] = ()
@@ -231,6 +253,16 @@ class Aggregation:
     def tensors(self) -> tuple[str, ...]:
         """Every tensor of the update that this entry takes."""
         return self.values if self.weight is None else (*self.values, self.weight)
+
+    @property
+    def noise(self) -> Step | None:
+        """The noise that the server adds to the sums, if it does."""
+        return next((step for step in self.steps if step.kind == "noise"), None)
+
+    @property
+    def drawn(self) -> str | None:
+        """What the aggregate calls the noise itself, where it has it."""
+        return None if self.noise is None else self.noise.parameters.get("drawn")
 
     @property
     def is_wide(self) -> bool:
@@ -302,6 +334,10 @@ class Work:
         given: dict[str, Port] = {}
         for entry in self.aggregation:
             given |= entry.result if entry.kind is Kind.CUSTOM else {name: self.update[name] for name in entry.tensors}
+            if entry.drawn is not None:
+                shape = self.update[entry.values[0]].spec.shape
+                spec = TensorSpec("int64", shape)
+                given[entry.drawn] = Port(spec) if shape else Port(spec, TensorSpec("int64", (1,)))
         return given
 
     @property
@@ -310,10 +346,13 @@ class Work:
         kinds = {entry.kind for entry in self.aggregation}
         orders = {one.selector.order for one in self.passes}
         needed = {
+            "correlated_noise": any(entry.drawn is not None for entry in self.aggregation),
             "custom_aggregation": Kind.CUSTOM in kinds,
             "extremes": bool(kinds & {Kind.MIN, Kind.MAX}),
+            "fixed_denominator": any(entry.denominator == "fixed" for entry in self.aggregation),
             "mean": Kind.MEAN in kinds,
             "newest": Order.NEWEST in orders,
+            "noise": any(entry.noise is not None for entry in self.aggregation),
             "passes": True,
             "result": bool(self.result),
             "robust": any(kind.is_robust for kind in kinds),
@@ -417,11 +456,10 @@ def _unsupported(manifest: Manifest) -> Iterator[str]:
 def _unsupported_aggregation(entry: Aggregation) -> Iterator[str]:
     if entry.kind.is_secure:
         yield f"the aggregation kind {entry.kind.value!r} (refused until secure aggregation exists)"
-    if entry.steps:
-        yield f"the aggregation step {entry.steps[0].kind!r}"
-    if entry.denominator != "weight":
-        yield f"the denominator {entry.denominator!r}"
-    if entry.bits not in (64, WIDE_BITS):
+    for step in entry.steps:
+        if step.kind != "noise":
+            yield f"the aggregation step {step.kind!r}"
+    if entry.bits not in (FIXED_POINT_BITS, WIDE_BITS):
         yield f"sums of {entry.bits} bits"
 
 

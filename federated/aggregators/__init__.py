@@ -5,6 +5,7 @@ The names are TensorFlow Federated's where it has them: `fed.aggregators.MeanFac
 """
 
 from federated.aggregators.clipping import clipping_factory
+from federated.aggregators.differential_privacy import DifferentiallyPrivateFactory, Mechanism
 from federated.aggregators.eden import EdenFactory
 from federated.aggregators.mean import MeanFactory, UnweightedMeanFactory
 from federated.aggregators.process import AggregationFactory, AggregationProcess, MeasuredProcessOutput
@@ -19,11 +20,13 @@ from federated.aggregators.zeroing import zeroing_factory
 __all__ = [
     "AggregationFactory",
     "AggregationProcess",
+    "DifferentiallyPrivateFactory",
     "EdenFactory",
     "EncodedSumFactory",
     "EstimationProcess",
     "MeanFactory",
     "MeasuredProcessOutput",
+    "Mechanism",
     "PrivateQuantileEstimationProcess",
     "RobustMeanFactory",
     "SecureSumFactory",

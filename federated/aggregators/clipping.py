@@ -27,10 +27,11 @@ def clipping_factory(
         clipped_count_sum_factory: sums the count; None for the plain sum.
     """
     count_sum = clipped_count_sum_factory or SumFactory()
-    return BoundingFactory("clipping", "clipped", _clip, estimate_of(clipping_norm), inner_agg_factory, count_sum)
+    return BoundingFactory("clipping", "clipped", clip, estimate_of(clipping_norm), inner_agg_factory, count_sum)
 
 
-def _clip(tensors: list[Any], limit: Any) -> tuple[list[Any], Any, Any]:
+def clip(tensors: list[Any], limit: Any) -> tuple[list[Any], Any, Any]:
+    """A value's tensors scaled to at most that norm; its norm before, and whether it was more."""
     from federated.backends.mathematics import cast, global_norm, maximum, minimum
 
     norm = global_norm(tensors)

@@ -100,6 +100,9 @@ class Aggregate:
         values: one output each, of the same type, but for a custom aggregation.
         weight: for a mean, and a robust one; its sum is the last output.
         parameters: for a robust mean, what it is told.
+        stddev: for a noised sum, the server's tensor that is the standard deviation of its noise.
+        earlier: for one with correlated noise, what is taken away from each value's sum; the noises that are drawn come
+            after the values' outputs.
         limits: for secure sums, the bound or the modulus of each value.
         functions: for a custom aggregation, {zero, accumulate, merge, report}.
     """
@@ -110,6 +113,8 @@ class Aggregate:
     weight: "Tensor | None" = None
     limits: tuple[int, ...] = ()
     parameters: Mapping[str, float] = field(default_factory=dict)
+    stddev: "Tensor | None" = None
+    earlier: tuple["Tensor", ...] = ()
     on_zero_weight: str = "error"
     functions: Mapping[str, Region] = field(default_factory=dict)
     origin: Origin | None = None
@@ -118,6 +123,11 @@ class Aggregate:
     def inputs(self) -> tuple["Tensor", ...]:
         """Every tensor that clients contribute."""
         return self.values if self.weight is None else (*self.values, self.weight)
+
+    @property
+    def known(self) -> tuple["Tensor", ...]:
+        """The server's tensors that are needed before the clients contribute."""
+        return self.earlier if self.stddev is None else (self.stddev, *self.earlier)
 
 
 @dataclass(frozen=True)
@@ -201,7 +211,7 @@ def sources(operation: Operation) -> tuple[Tensor, ...]:
         case Broadcast(source):
             return (source,)
         case Aggregate():
-            return operation.inputs
+            return (*operation.inputs, *operation.known)
         case Fold(_, zero, body):
             return (*zero, *captures(body))
     return ()

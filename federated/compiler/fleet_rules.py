@@ -10,7 +10,7 @@ _SECURE = (Kind.SECURE_SUM, Kind.MODULAR_SUM)
 
 
 def check_for_fleet(program: FlatProgram) -> None:
-    """Refuse a program that needs several round trips, or a secure sum.
+    """Refuse a program that needs several round trips, a secure sum, or noise that is remembered.
 
     Raises:
         CompilationError: naming the line.
@@ -23,6 +23,13 @@ def check_for_fleet(program: FlatProgram) -> None:
                     "there is no secure aggregation yet",
                     where=aggregate.origin,
                     fix="use fed.federated_sum if the orchestrator may see each update",
+                )
+            if aggregate.earlier:
+                raise CompilationError(
+                    f"{aggregate.name} is told the noise of earlier rounds, and an argument travels with the plan that "
+                    "devices read",
+                    where=aggregate.origin,
+                    fix="use fed.federated_noised_sum, whose noise nobody remembers",
                 )
     trip = second_trip(program)
     if trip is not None:

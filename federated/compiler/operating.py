@@ -3,12 +3,12 @@
 One function a row of `federated.language.intrinsics`; each takes the symbols of the operator's arguments.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from federated.compiler.flat import Aggregate, Region, Tensor, captures
+from federated.compiler.flat import Aggregate, Constant, Region, Tensor, captures
 from federated.compiler.inlining import (
     Inlining,
     Listed,
@@ -21,6 +21,7 @@ from federated.compiler.inlining import (
     formals,
     unflat,
 )
+from federated.compiler.sections import reachable
 from federated.language.errors import CompilationError
 from federated.language.nodes import Intrinsic
 from federated.language.origin import Origin
@@ -97,6 +98,42 @@ def _robust_mean(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin:
     kind = Kind(node.options["kind"])
     aggregate = Aggregate(node.name, kind, values, weight, parameters=parameters, origin=origin)
     return _outputs(node, aggregate, values)
+
+
+def _noised_sum(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
+    value, stddev = arguments
+    values = tuple(flat_symbol(value))
+    if not isinstance(stddev.operation, Constant):
+        (stddev,) = _before_the_round(inlining, "stddev", [stddev], origin)
+    return _outputs(node, Aggregate(node.name, Kind.SUM, values, stddev=stddev, origin=origin), values)
+
+
+def _correlated_noised_sum(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
+    value, stddev, earlier = arguments
+    values = tuple(flat_symbol(value))
+    if not isinstance(stddev.operation, Constant):
+        (stddev,) = _before_the_round(inlining, "stddev", [stddev], origin)
+    before = tuple(_before_the_round(inlining, "earlier", list(flat_symbol(earlier)), origin))
+    aggregate = Aggregate(node.name, Kind.SUM, values, stddev=stddev, earlier=before, origin=origin)
+    return _outputs(node, aggregate, (*values, *before))
+
+
+def _before_the_round(inlining: Inlining, what: str, tensors: list[Tensor], origin: Origin | None) -> Iterator[Tensor]:
+    """Tensors that the server has when it adds the noise, each with a place of its own."""
+    for tensor in tensors:
+        for behind in reachable([tensor], through=True):
+            if isinstance(behind.operation, Aggregate):
+                raise CompilationError(
+                    f"the {what} of this noise comes from {behind.operation.name} in the same computation "
+                    f"({behind.operation.origin}); the server needs it before the round",
+                    where=origin,
+                    fix="make two computations of it, and pass what the first gives to the second",
+                )
+        if tensor.place is None:  # a constant, which would be computed anywhere
+            one = constant(1, np.float32, origin)
+            yield from inlining.apply(inlining.library.arithmetic("mask"), [one, tensor], SERVER, origin)
+        else:
+            yield tensor
 
 
 def _aggregate(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
@@ -276,6 +313,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "federated_mean": _mean,
     "federated_weighted_mean": _weighted_mean,
     "federated_robust_mean": _robust_mean,
+    "federated_noised_sum": _noised_sum,
+    "federated_correlated_noised_sum": _correlated_noised_sum,
     "federated_min": _aggregated(Kind.MIN),
     "federated_max": _aggregated(Kind.MAX),
     "federated_aggregate": _aggregate,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from federated.compiler.aggregations import AggregationDraft, aggregations_of
+from federated.compiler.aggregations import aggregations_of, with_noise
 from federated.compiler.client_part import ClientPart, PassDraft, client_part
 from federated.compiler.collections import Collections
 from federated.compiler.flat import Argument, FlatProgram, Tensor
@@ -21,7 +21,19 @@ from federated.language.types import FunctionType
 from plans import consistency, manifest
 from plans.bundle import Plan
 from plans.errors import PlanError
-from plans.manifest import FORMAT_VERSION, Group, Manifest, Pass, Phase, Port, ResultTensor, Role, StateTensor, Work
+from plans.manifest import (
+    FORMAT_VERSION,
+    Aggregation,
+    Group,
+    Manifest,
+    Pass,
+    Phase,
+    Port,
+    ResultTensor,
+    Role,
+    StateTensor,
+    Work,
+)
 from wire.tensors import Array
 
 WORK = "compute"
@@ -68,7 +80,7 @@ def draft_plan(program: FlatProgram, type_: FunctionType, name: str, root: str, 
         )
     drafts = [aggregations_of(phase.aggregates, _suffix(number)) for number, phase in enumerate(found)]
     clients = [client_part(draft.updates, _suffix(number), collections) for number, draft in enumerate(drafts)]
-    trips = [Trip(client, draft.sums) for client, draft in zip(clients, drafts, strict=True)]
+    trips = [Trip(client, draft.sums, draft.known) for client, draft in zip(clients, drafts, strict=True)]
     state = {
         label: (path, Tensor(Argument(path, path, SERVER), 0, leaf))
         for label, path, leaf in state_tensors(type_.parameter, root)
@@ -84,10 +96,12 @@ def draft_plan(program: FlatProgram, type_: FunctionType, name: str, root: str, 
         [signature for draft in drafts for signature in draft.signatures],
     )
     _check_collections(type_, root, collections)
-    works = [
-        _work(client, draft, phase, collections)
-        for client, draft, phase in zip(clients, drafts, server.phases, strict=True)
-    ]
+    names = {tensor: label for label, (_, tensor) in state.items()}
+    works = []
+    for client, sums, phase in zip(clients, drafts, server.phases, strict=True):
+        names |= {tensor: label for label, tensor in phase.temp.items()}
+        works.append(_work(client, with_noise(sums, names), phase, collections))
+        names |= {tensor: label for label, tensor in phase.carried.items()}
     works[-1] = _with_result(works[-1], {k: ResultTensor(port(t), path) for k, (path, t) in results.items()})
     record = Manifest(
         FORMAT_VERSION,
@@ -109,7 +123,7 @@ def write_plan(draft: Draft, writer: Writer, initial: Mapping[str, Array]) -> Pl
     return Plan(draft.manifest, writer.write(draft.client), writer.write(draft.server), dict(initial))
 
 
-def _work(client: ClientPart, draft: AggregationDraft, phase: ServerPhase, collections: Collections) -> Work:
+def _work(client: ClientPart, entries: tuple[Aggregation, ...], phase: ServerPhase, collections: Collections) -> Work:
     return Work(
         role=Role.ANALYTICS,
         begin=client.begin,
@@ -120,7 +134,7 @@ def _work(client: ClientPart, draft: AggregationDraft, phase: ServerPhase, colle
         passes=tuple(_pass(one, collections) for one in client.passes),
         update=_ports(client.updates),
         update_state=phase.update,
-        aggregation=draft.entries,
+        aggregation=entries,
         temp=_ports(phase.temp),
         carried=_ports(phase.carried),
     )

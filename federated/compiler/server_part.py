@@ -41,10 +41,15 @@ class ServerPart:
 
 @dataclass(frozen=True)
 class Trip:
-    """What a phase means to the server: what it sends, and what comes back by the names that `update` takes."""
+    """What a phase means to the server: what it sends, and what comes back by the names that `update` takes.
+
+    Attributes:
+        known: what the noises of the sums go by; it is there before them.
+    """
 
     client: ClientPart
     sums: Mapping[str, Tensor]
+    known: tuple[Tensor, ...] = ()
 
 
 def server_part(
@@ -61,8 +66,9 @@ def server_part(
     for number, trip in enumerate(trips):
         is_last = number == len(trips) - 1
         given = tuple(state.values()) if number == 0 else ()
-        sections.append(Section(given, _sent(trip)))
-        sections.append(Section(tuple(trip.sums.values()), tuple(results.values()) if is_last else ()))
+        sections.append(Section(given, (*_sent(trip), *trip.known)))
+        ends = tuple(results.values()) if is_last else ()
+        sections.append(Section(tuple(trip.sums.values()), (*ends, *trip.known)))
     plan = schedule(sections)
     verify_schedule(sections, plan)
     own = set(state.values())

@@ -57,15 +57,18 @@ class PlanRunner:
             for phase in manifest.phases:
                 one = phase.works[work]
                 prepared = server.prepare(self._server, manifest, one, state, carried=carried)
-                totals = self._aggregated(one, prepared.broadcast, cohort, count)
+                known = {**state, **carried, **prepared.temp}
+                totals = self._aggregated(one, prepared.broadcast, known, cohort, count)
                 updated = server.update(self._server, manifest, one, state, totals, temp=prepared.temp, carried=carried)
                 carried, result = updated.carried, updated.result
         except PlanError as error:
             raise ExecutionError(str(error)) from error
         return result
 
-    def _aggregated(self, work: Work, broadcast: Mapping[str, Array], cohort: Cohort, count: int) -> dict[str, Array]:
-        accumulator = WorkAccumulator(work, max(count, 1), self._server, SimulatedSum)
+    def _aggregated(
+        self, work: Work, broadcast: Mapping[str, Array], known: Mapping[str, Array], cohort: Cohort, count: int
+    ) -> dict[str, Array]:
+        accumulator = WorkAccumulator(work, max(count, 1), self._server, SimulatedSum, known=known)
         for number, update in enumerate(self._updates(partial(self._client, work, broadcast), cohort())):
             try:
                 accumulator.accumulate(update)

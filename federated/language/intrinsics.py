@@ -13,6 +13,9 @@ one, which every other way of running a program is held against.
     federated_mean                 {T}@CLIENTS -> T@SERVER
     federated_weighted_mean        <{T}@CLIENTS, {w}@CLIENTS> -> T@SERVER
     federated_robust_mean          <{T}@CLIENTS, {w}@CLIENTS> -> T@SERVER
+    federated_noised_sum           <{T}@CLIENTS, float32@SERVER> -> T@SERVER
+    federated_correlated_noised_sum
+                                   <{T}@CLIENTS, float32@SERVER, N@SERVER> -> <sum=T,noise=N>@SERVER
     federated_aggregate            <{T}@CLIENTS, Z, (<A,T> -> A), (<A,A> -> A), (A -> R)> -> R@SERVER
     federated_select               <{int32[n]}@CLIENTS, int32@SERVER, T@SERVER, (<T,int32> -> U)> -> {U*}@CLIENTS
     federated_secure_sum           <{T}@CLIENTS, M> -> T@SERVER      also `…_sum_bitwidth`, `…_modular_sum`
@@ -78,6 +81,13 @@ INTRINSICS: Mapping[str, Operator] = dict(
         _row("federated_mean", "value", typing_rules.mean, meanings.mean),
         _row("federated_weighted_mean", "value weight", typing_rules.weighted_mean, meanings.weighted_mean),
         _row("federated_robust_mean", "value weight", typing_rules.robust_mean, meanings.robust_mean),
+        _row("federated_noised_sum", "value stddev", typing_rules.noised_sum, meanings.noised_sum),
+        _row(
+            "federated_correlated_noised_sum",
+            "value stddev earlier",
+            typing_rules.correlated_noised_sum,
+            meanings.correlated_noised_sum,
+        ),
         _row("federated_min", "value", typing_rules.min_, meanings.min_),
         _row("federated_max", "value", typing_rules.max_, meanings.max_),
         _row("federated_aggregate", "value zero accumulate merge report", typing_rules.aggregate, meanings.aggregate),

@@ -12,6 +12,7 @@ import numpy as np
 
 from federated.language.cohort import Clients, repeated, rows, stacked
 from federated.language.errors import ExecutionError
+from federated.language.noising import noised_sum as noised
 from federated.language.origin import Origin
 from federated.language.placements import CLIENTS
 from federated.language.robust_means import FORMULAS
@@ -131,6 +132,33 @@ def robust_mean(run: Run, value: Clients, weight: Clients) -> Any:
     sizes = np.cumsum([column[0].size for column in columns])
     parts = iter(np.split(mean_, sizes[:-1]))
     return _of_tensors(run.member(), counted.column, lambda c: next(parts).reshape(c.shape[1:]).astype(c.dtype))
+
+
+def noised_sum(run: Run, value: Clients, stddev: Any) -> Any:
+    """Σ v and noise; `federated.language.noising` says of which numbers."""
+    try:
+        return _of_tensors(run.member(), _finite(run, value).column, lambda column: noised(column, float(stddev))[0])
+    except ExecutionError as error:
+        error.where = run.origin
+        raise
+
+
+def correlated_noised_sum(run: Run, value: Clients, stddev: Any, earlier: Any) -> Any:
+    """Σ v and noise without the earlier one; and the noise."""
+    remaining, drawn = iter(list(_flat(run.member(2), earlier))), []
+
+    def noised_without(column: Array) -> Array:
+        total, noise = noised(column, float(stddev), next(remaining))
+        drawn.append(noise)
+        return total
+
+    try:
+        totals = _of_tensors(run.member(), _finite(run, value).column, noised_without)
+    except ExecutionError as error:
+        error.where = run.origin
+        raise
+    noises = iter(drawn)
+    return totals, _of_tensors(run.member(2), earlier, lambda _: next(noises))
 
 
 def min_(run: Run, value: Clients) -> Any:

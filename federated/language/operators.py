@@ -13,6 +13,7 @@ from federated.language import nodes, robust_means
 from federated.language.errors import FederatedError, MisuseError
 from federated.language.intrinsics import INTRINSICS, is_option
 from federated.language.nodes import Call, Intrinsic, Node
+from federated.language.noising import LARGEST_STDDEV
 from federated.language.origin import here
 from federated.language.placements import CLIENTS, SERVER, Placement
 from federated.language.scope import require
@@ -123,6 +124,38 @@ def federated_robust_mean(value: Any, kind: str, weight: Any = None, **parameter
         options,
         value=_federated("federated_robust_mean", value),
         weight=_federated("federated_robust_mean", weights),
+    )
+
+
+def federated_noised_sum(value: Any, stddev: Any) -> Value:
+    """Σ v over the clients, and Gaussian noise: `<{T}@CLIENTS, float32@SERVER> -> T@SERVER`.
+
+    The noise is drawn by the server, for each element, once after the sum, from the operating system's randomness; it
+    is of whole numbers on the grid on which the values are summed (`federated.language.noising`). It hides a client
+    only where a client's value is bounded: clip it first. Values are floats, below 2^30 / the number of clients.
+
+    Args:
+        stddev: of each element's noise: a number, or one that the server knows before the round; 0 for no noise.
+
+    Raises:
+        ExecutionError: when it runs, a value that is not finite or too large, or a `stddev` below 0 or above 2^20.
+    """
+    name = "federated_noised_sum"
+    return _apply(name, value=_federated(name, value), stddev=_federated(name, _at_server(stddev)))
+
+
+def federated_correlated_noised_sum(value: Any, stddev: Any, earlier: Any) -> Value:
+    """`federated_noised_sum` from which noise of an earlier round is taken away again, and the noise it drew.
+
+    `<{T}@CLIENTS, float32@SERVER, N@SERVER> -> <sum=T,noise=N>@SERVER`, where N has int64 for T's floats: steps of the
+    grid, in which all of this is added up. Whoever knows the noise has the sum, so it stays in the server's state.
+    """
+    name = "federated_correlated_noised_sum"
+    return _apply(
+        name,
+        value=_federated(name, value),
+        stddev=_federated(name, _at_server(stddev)),
+        earlier=_federated(name, earlier),
     )
 
 
@@ -262,6 +295,19 @@ def _federated(name: str, value: Any) -> Node:
     if isinstance(node.type, StructType) and _holds_federated(node.type):
         return federated_zip(value).as_node()
     return node
+
+
+def _at_server(stddev: Any) -> Any:
+    """A number of the program's as a value at the server."""
+    if not isinstance(stddev, (int, float, np.number)):
+        return stddev
+    if not 0 <= stddev <= LARGEST_STDDEV:
+        raise MisuseError(
+            f"the stddev of a noise is from 0 to {LARGEST_STDDEV:,.0f}, found {stddev}",
+            where=here(),
+            fix="0 is no noise",
+        )
+    return federated_value(np.float32(stddev), SERVER)
 
 
 def _holds_federated(type_: Type) -> bool:

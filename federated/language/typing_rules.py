@@ -108,6 +108,30 @@ def robust_mean(value: Type, weight: Type) -> Type:
     return result
 
 
+def noised_sum(value: Type, stddev: Type) -> FederatedType:
+    """`<{T}@CLIENTS, float32@SERVER> -> T@SERVER`, of floats."""
+    name = "federated_noised_sum"
+    result = _at_server(_numbers(name, value, "f"))
+    size = _placed(f"{name}'s stddev", stddev, SERVER).member
+    if size != TensorType(np.float32):
+        raise MisuseError(f"{name}'s stddev must be a float32, found {size}", fix="give a number, or a float32@SERVER")
+    return result
+
+
+def correlated_noised_sum(value: Type, stddev: Type, earlier: Type) -> Type:
+    """`<{T}@CLIENTS, float32@SERVER, N@SERVER> -> <sum=T,noise=N>@SERVER`, where N is T with int64 for floats."""
+    name = "federated_correlated_noised_sum"
+    member = noised_sum(value, stddev).member
+    before = _placed(f"{name}'s earlier", earlier, SERVER).member
+    shapes = [leaf.shape for leaf in _leaves(member) if isinstance(leaf, TensorType)]
+    if list(_leaves(before)) != [TensorType(np.int64, shape) for shape in shapes]:
+        raise MisuseError(
+            f"{name}'s earlier must have an int64 for each float of {member}, found {before}",
+            fix="start from zeros, and then give what this operator called noise",
+        )
+    return _at_server(StructType([("sum", member), ("noise", before)]))
+
+
 def min_(value: Type) -> Type:
     """`{T}@CLIENTS -> T@SERVER`, of numbers."""
     return _at_server(_numbers("federated_min", value, "iuf"))

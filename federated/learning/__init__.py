@@ -9,7 +9,7 @@ from typing import Any
 
 _ROOMS = ("algorithms", "models", "optimizers")
 _OTHERS = {"ClientWeighting": "weighting"}
-_AGGREGATORS = ("compression_aggregator", "robust_aggregator")
+_AGGREGATORS = ("compression_aggregator", "dp_aggregator", "robust_aggregator", "secure_aggregator")
 
 
 def __getattr__(name: str) -> Any:

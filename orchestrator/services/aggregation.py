@@ -1,6 +1,7 @@
 """The server's arithmetic: broadcasts before a round, sums while and after it is held, and the new state.
 
-All of it can be repeated after a crash: what it makes is named by its content, and sums are exact in any order.
+All of it can be repeated after a crash: what it makes is named by its content, and sums are exact in any order. Noise
+is drawn anew when a round is closed again, and only the one whose transaction is committed is ever seen.
 """
 
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from plans.accumulators.work import WorkAccumulator
 from plans.program import Program
 from wire import tensors
 from wire.messages import Resource
-from wire.tensors import Array
+from wire.tensors import Array, Tensors
 
 _LOADED_PROGRAMS = 8
 
@@ -55,14 +56,16 @@ class Aggregator:
         temp = self._store.put_temp(tensors.encode(prepared.temp)) if prepared.temp else None
         return RoundStart(self._store.put(tensors.encode(prepared.broadcast)), temp)
 
-    def sum_shard(self, task: TaskRecord, contributions: Iterable[ContributionRecord]) -> Resource:
+    def sum_shard(
+        self, round_: RoundRecord, checkpoint: Resource, contributions: Iterable[ContributionRecord]
+    ) -> Resource:
         """The partial sum of some updates, kept in the store. Memory holds one update at a time.
 
         Raises:
             PlanError: an update does not belong into the sum.
         """
-        running = self._accumulator(task)
-        self._accumulate(task, running, contributions)
+        running = self._accumulator(round_, self._state(round_, checkpoint) | self._temp(round_))
+        self._accumulate(round_.task, running, contributions)
         return self._store.put_temp(running.encode())
 
     def close(
@@ -82,7 +85,9 @@ class Aggregator:
         metrics = round_metrics.combine(reported_metrics)
         if task.work.update_state is None:
             return RoundResult(None, None, metrics)
-        running = self._accumulator(task)
+        state = self._state(round_, checkpoint)
+        temp = self._temp(round_)
+        running = self._accumulator(round_, state | temp)
         for partial_sum in partial_sums:
             running.merge_encoded(self._store.read_temp(partial_sum.sha256))
         self._accumulate(task, running, rest)
@@ -90,15 +95,19 @@ class Aggregator:
             self._program(task.plan_sha256),
             task.manifest,
             task.work,
-            tensors.decode_as(task.manifest.state_specs, self._store.read(checkpoint.sha256)),
+            state,
             running.finalize(),
-            temp=self._temp(round_),
+            temp=temp,
         )
         result = self._store.put(tensors.encode(updated.result)) if task.work.result else None
         return RoundResult(self._store.put(tensors.encode(updated.state)), result, metrics | updated.metrics)
 
-    def _accumulator(self, task: TaskRecord) -> WorkAccumulator:
-        return WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256))
+    def _accumulator(self, round_: RoundRecord, known: Tensors) -> WorkAccumulator:
+        task = round_.task
+        return WorkAccumulator(task.work, task.policy.cohort, self._program(task.plan_sha256), known=known)
+
+    def _state(self, round_: RoundRecord, checkpoint: Resource) -> dict[str, Array]:
+        return tensors.decode_as(round_.task.manifest.state_specs, self._store.read(checkpoint.sha256))
 
     def _accumulate(
         self, task: TaskRecord, running: WorkAccumulator, contributions: Iterable[ContributionRecord]

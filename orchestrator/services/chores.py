@@ -24,10 +24,11 @@ from wire.messages import Resource
 
 @dataclass(frozen=True)
 class ShardClaim:
-    """A shard to sum."""
+    """A shard to sum, of a round that started from this checkpoint."""
 
     round: RoundRecord
     lease: Lease
+    checkpoint: CheckpointRecord
     shard_id: str
     contributions: tuple[ContributionRecord, ...]
 
@@ -62,7 +63,7 @@ def claim(tx: Connection, round_id: str, worker: str, now: float) -> Claim | Non
     if left is not None:
         lease = Lease(worker, until, left.lease_token + 1)
         queries.shards.lease(tx, left.shard_id, lease)
-        return ShardClaim(round_, lease, left.shard_id, queries.shards.contributions(tx, left.shard_id))
+        return _shard(tx, round_, lease, left.shard_id)
     in_parts = bool(round_.task.work.update) and is_summed_in_parts(round_.task.work)
     shards = Shards(in_parts, round_.sharded, queries.shards.count_unfinished(tx, round_id))
     match next_chore(round_.progress, shards):
@@ -132,23 +133,31 @@ def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart
 def _new_shard(tx: Connection, round_: RoundRecord, lease: Lease) -> ShardClaim:
     shard_id = str(uuid.uuid4())
     queries.shards.add(tx, shard_id, round_.round_id, lease, sums.SHARD_UPDATES)
-    return ShardClaim(round_, lease, shard_id, queries.shards.contributions(tx, shard_id))
+    return _shard(tx, round_, lease, shard_id)
+
+
+def _shard(tx: Connection, round_: RoundRecord, lease: Lease, shard_id: str) -> ShardClaim:
+    contributions = queries.shards.contributions(tx, shard_id)
+    return ShardClaim(round_, lease, _checkpoint(tx, round_), shard_id, contributions)
 
 
 def _closing(tx: Connection, round_: RoundRecord, lease: Lease, now: float) -> ClosingClaim | None:
     if not queries.rounds.lease(tx, round_.round_id, lease, now):
         return None
-    source = round_.task.reads or round_.task.task_id
-    checkpoint = queries.checkpoints.numbered(tx, source, round_.reads_round)
-    assert checkpoint is not None  # noqa: S101 - it is kept while an open round has started from it
     return ClosingClaim(
         round_,
         lease,
-        checkpoint,
+        _checkpoint(tx, round_),
         queries.shards.of_round(tx, round_.round_id),
         queries.assignments.contributions_in_no_shard(tx, round_.round_id),
         tuple(one.metrics for one in queries.assignments.contributions(tx, round_.round_id)),
     )
+
+
+def _checkpoint(tx: Connection, round_: RoundRecord) -> CheckpointRecord:
+    checkpoint = queries.checkpoints.numbered(tx, round_.task.reads or round_.task.task_id, round_.reads_round)
+    assert checkpoint is not None  # noqa: S101 - it is kept while an open round has started from it
+    return checkpoint
 
 
 def _is_held(tx: Connection, claimed: Claim) -> bool:

@@ -19,10 +19,12 @@ _MOST_BITS = 64  # of a sum that is not wide
 def largest_value(entry: Aggregation, cohort: int) -> float:
     """The largest magnitude one contribution may have, so that `cohort` of them cannot overflow the entry's sum.
 
-    It is rounded down: the next float up, a power of two where the cohort is one, has no room.
+    It is rounded down: the next float up, a power of two where the cohort is one, has no room. A noise takes half of
+    the room for itself.
     """
     fraction_bits = 0 if entry.kind is Kind.SECURE_SUM else entry.fraction_bits
-    room = ((1 << (min(entry.bits, _MOST_BITS) - 1)) - 1) // max(cohort, 1)
+    bits = min(entry.bits, _MOST_BITS) - 1 - (entry.noise is not None)
+    room = ((1 << bits) - 1) // max(cohort, 1)
     limit = room / (1 << fraction_bits)
     if math.ldexp(limit, fraction_bits) > room:
         limit = math.nextafter(limit, 0.0)

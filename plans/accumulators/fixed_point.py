@@ -50,7 +50,7 @@ class FixedPointSum:
             ContributionError: a sum does not fit its dtype.
         """
         return {
-            name: _from_fixed_point(name, sums, self._fraction_bits, self._ports[name].spec.dtype)
+            name: from_fixed_point(name, sums, self._fraction_bits, self._ports[name].spec.dtype)
             for name, sums in self._sums.items()
         }
 
@@ -62,7 +62,12 @@ def _to_fixed_point(values: Array, fraction_bits: int) -> Array:
     return values.astype(np.int64) << fraction_bits
 
 
-def _from_fixed_point(name: str, sums: Array, fraction_bits: int, dtype: str) -> Array:
+def from_fixed_point(name: str, sums: Array, fraction_bits: int, dtype: str) -> Array:
+    """Such sums in a tensor's own dtype.
+
+    Raises:
+        ContributionError: a sum does not fit it.
+    """
     if np.dtype(dtype).kind == "f":
         totals = np.asarray(sums / 2.0**fraction_bits)
         fits = np.abs(totals) <= float(np.finfo(dtype).max)

@@ -1,5 +1,6 @@
 """The aggregate of a whole work: an accumulator for every entry, and the count of its updates."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Self
 
@@ -10,9 +11,11 @@ from plans.accumulators.custom import CustomAccumulator
 from plans.accumulators.extremes import Extremes
 from plans.accumulators.fixed_point import FixedPointSum
 from plans.accumulators.modular import ModularSum
+from plans.accumulators.noised import NoisedSum
 from plans.accumulators.protocol import Accumulator, StoredAccumulator
 from plans.accumulators.robust import RobustMean
 from plans.accumulators.wide import WideSum
+from plans.discrete_gaussian import Entropy
 from plans.errors import ProgramError, UnsupportedPlanError, ZeroWeightError
 from plans.manifest import Aggregation, Kind, Port, Work
 from plans.program import Program
@@ -20,6 +23,7 @@ from wire import tensors
 from wire.tensors import Array, Tensors
 
 WideSums = Callable[[Mapping[str, Port]], Accumulator]
+_NOTHING: Tensors = {}
 
 
 class WorkAccumulator:
@@ -29,18 +33,32 @@ class WorkAccumulator:
         cohort: how many updates there may be; sums of 64 bits have room for so many.
         server: the plan's `server.tflite`, which custom aggregations need.
         wide: what sums the entries without bounds; a simulation has a faster one.
+        known: the server's tensors of this round, the state and what `prepare` gave: the noise may go by one.
+        entropy: where noise comes from.
 
     Raises:
         ProgramError: a custom aggregation has no program.
+        NoiseError: the standard deviation of a noise is none.
         UnsupportedPlanError: an aggregation that this version does not do.
     """
 
-    def __init__(self, work: Work, cohort: int, server: Program | None = None, wide: WideSums = WideSum) -> None:
+    def __init__(
+        self,
+        work: Work,
+        cohort: int,
+        server: Program | None = None,
+        wide: WideSums = WideSum,
+        *,
+        known: Tensors = _NOTHING,
+        entropy: Entropy = os.urandom,
+    ) -> None:
         self._work = work
         self._cohort = cohort
         self._server = server
         self._wide = wide
-        self._entries: list[Accumulator] = [_accumulator(entry, work, server, wide) for entry in work.aggregation]
+        self._known = known
+        self._entropy = entropy
+        self._entries = [self._accumulator(entry) for entry in work.aggregation]
         self.count = 0
 
     def accumulate(self, update: Tensors) -> None:
@@ -77,7 +95,7 @@ class WorkAccumulator:
         held = tensors.decode(data)
         self._count(int(held["count"]))
         for number, entry in enumerate(self._entries):
-            other = _stored(_accumulator(self._work.aggregation[number], self._work, self._server, self._wide))
+            other = _stored(self._accumulator(self._work.aggregation[number]))
             prefix = f"entry_{number}_"
             other.hold([held[f"{prefix}{place}"] for place in range(sum(name.startswith(prefix) for name in held))])
             entry.merge(other)
@@ -99,6 +117,12 @@ class WorkAccumulator:
                     f"the mean {one.name!r} is over {self.count} updates whose weights ({one.weight}) add up to zero"
                 )
         return totals
+
+    def _accumulator(self, entry: Aggregation) -> Accumulator:
+        if entry.noise is None:
+            return _accumulator(entry, self._work, self._server, self._wide)
+        ports = {name: self._work.update[name] for name in entry.tensors}
+        return NoisedSum(ports, entry.fraction_bits, entry.noise, self._known, self._entropy)
 
     def _count(self, more: int) -> None:
         if self.count + more > self._cohort:

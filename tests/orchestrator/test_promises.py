@@ -194,9 +194,8 @@ class Promises(RuleBasedStateMachine):
         self.finish(data.draw(st.sampled_from(self.claims[-6:])), lost)
 
     def done(self, claimed: Claim) -> Resource | RoundResult:
-        task = claimed.round.task
         if isinstance(claimed, ShardClaim):
-            return self.aggregator.sum_shard(task, claimed.contributions)
+            return self.aggregator.sum_shard(claimed.round, claimed.checkpoint.resource, claimed.contributions)
         partial_sums = [shard.sum for shard in claimed.shards if shard.sum is not None]
         assert len(partial_sums) == len(claimed.shards)
         return self.aggregator.close(

@@ -89,9 +89,9 @@ BAD_PLANS: dict[str, tuple[bytes, ErrorCode, str]] = {
         "telepathy",
     ),
     "a step": (
-        planned(manifest=with_work(aggregation=(replace(TRAIN.aggregation[0], steps=(Step("noise"),)),))),
+        planned(manifest=with_work(aggregation=(replace(TRAIN.aggregation[0], steps=(Step("encode"),)),))),
         ErrorCode.UNSUPPORTED_PLAN,
-        "'noise'",
+        "'encode'",
     ),
 }
 

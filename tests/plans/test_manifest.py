@@ -49,6 +49,27 @@ def counting(kind: Kind, port: Port = COUNT, **changes: Any) -> Manifest:
     return with_work(update={"count": port}, aggregation=(Aggregation("counts", kind, ("count",), **changes),))
 
 
+def summed(**changes: Any) -> Manifest:
+    """A work whose update is a sum of two floats."""
+    return counting(Kind.SUM, VECTOR, **changes)
+
+
+def noise(stddev: float | str) -> Step:
+    return Step("noise", {"stddev": stddev})
+
+
+def correlated(drawn: str = "drawn", **changes: Any) -> Manifest:
+    """A work whose update is a sum of two floats with correlated noise."""
+    step = Step("noise", {"stddev": 1.5, "earlier": "before", "drawn": drawn})
+    entry = Aggregation("counts", Kind.SUM, ("count",), steps=(step,))
+    return with_work(update={"count": VECTOR}, aggregation=(entry,), **changes)
+
+
+NOISE = noise(1.5)
+CORRELATED = Step("noise", {"stddev": 1.5, "earlier": "before", "drawn": "drawn"})
+STEPS = Port(TensorSpec("int64", (2,)))
+
+
 def measuring(**changes: Any) -> Manifest:
     """The manifest of the golden analytics with some fields of its work changed."""
     return replace(ANALYTICS, phases=(Phase({"readings": replace(readings.WORK, **changes)}),))
@@ -143,6 +164,45 @@ CONTRADICTIONS: dict[str, tuple[Manifest, str]] = {
     "no epoch": (selected(epochs=0), "batch_size, epochs and limit are at least 1"),
     "a limit of nothing": (selected(limit=0), "batch_size, epochs and limit are at least 1"),
     "an input that nothing fills": (selected(inputs={"x": "x"}), "the selector fills x, but train_step takes x, y"),
+    "a fixed denominator with a weight": (aggregated(denominator="fixed"), "a weight belongs to a mean by weight"),
+    "a sum with a denominator": (summed(denominator="fixed"), "for a mean fixed, not 'fixed'"),
+    "an unknown denominator": (aggregated(denominator="clients"), "not 'clients'"),
+    "noise on a mean by weight": (aggregated(steps=(NOISE,)), "noise belongs to a sum, .* not to a mean by weight"),
+    "noise on a minimum": (counting(Kind.MIN, VECTOR, steps=(NOISE,)), "not to a min"),
+    "noise on a median": (aggregated(kind=Kind.MEDIAN, steps=(NOISE,)), "not to a median"),
+    "noise on a custom aggregation": (spanning(steps=(NOISE,)), "not to a custom"),
+    "noise on integers": (counting(Kind.SUM, steps=(NOISE,)), "count is no float"),
+    "noise on a wide sum": (
+        summed(steps=(NOISE,), bits=WIDE_BITS, fraction_bits=WIDE_FRACTION_BITS),
+        "sums of 64 bits, not of 320",
+    ),
+    "noise twice": (summed(steps=(NOISE, NOISE)), "noise is the last step, and there is one"),
+    "noise before another step": (summed(steps=(NOISE, Step("clip"))), "noise is the last step"),
+    "noise without a size": (summed(steps=(Step("noise"),)), "or stddev, earlier and drawn, found nothing"),
+    "noise of a negative size": (summed(steps=(noise(-1.0),)), "a number of 0 or more, .* not -1.0"),
+    "noise of another's size": (summed(steps=(noise("sigma"),)), "'sigma', which the server does not have before"),
+    "noise of a vector's size": (summed(steps=(noise("w"),)), r"'w', float32\[2\]; it is one float"),
+    "correlated noise of two tensors": (
+        with_work(
+            update={"count": VECTOR, "more": VECTOR},
+            aggregation=(Aggregation("counts", Kind.SUM, ("count", "more"), steps=(CORRELATED,)),),
+            temp={"before": STEPS},
+        ),
+        "correlated noise is of one tensor, not of count, more",
+    ),
+    "correlated noise without the noise before": (
+        summed(steps=(CORRELATED,)),
+        r"int64\[2\] .* before the round, not 'b",
+    ),
+    "correlated noise in other steps": (
+        correlated(temp={"before": VECTOR}),
+        r"a tensor int64\[2\] that the server has",
+    ),
+    "noise that is drawn as another": (
+        correlated(drawn="count", temp={"before": STEPS}),
+        "the aggregation gives count for two purposes",
+    ),
+    "noise that is drawn as nothing": (correlated(drawn="", temp={"before": STEPS}), "drawn under the name ''"),
     "a mean without a weight": (aggregated(weight=None, values=("b", "w", "weight")), "such a one needs one"),
     "a sum with a weight": (aggregated(kind=Kind.SUM), "a weight belongs to a mean"),
     "sums of 16 bits": (aggregated(bits=16), "bits are 32, 64 or 320"),
@@ -229,7 +289,7 @@ CONTRADICTIONS: dict[str, tuple[Manifest, str]] = {
         spanning(accumulator={"low": COUNT, "other_low": COUNT}),
         "merge takes other_low for two purposes",
     ),
-    "a robust kind without a weight": (counting(Kind.MEDIAN), "a weight belongs to a mean or a robust kind"),
+    "a robust kind without a weight": (counting(Kind.MEDIAN), "a weight belongs to a mean by weight or a robust kind"),
     "a trimmed mean that is not told how much": (
         aggregated(kind=Kind.TRIMMED_MEAN),
         "the parameters of a trimmed_mean are fraction, found nothing",
@@ -262,7 +322,6 @@ UNSUPPORTED: dict[str, tuple[Manifest, str]] = {
     "device state": (with_work(device_state={"kept": SCALAR}), "state that a device keeps between rounds"),
     "a filter": (selected(filter=(Condition("age", Operator.LESS, 18),)), "a filter over examples"),
     "a step": (aggregated(steps=(Step("clip", {"norm": 1.0}),)), "the aggregation step 'clip'"),
-    "a fixed denominator": (aggregated(denominator="fixed"), "the denominator 'fixed'"),
     "sums of 32 bits": (aggregated(bits=32, fraction_bits=16), "sums of 32 bits"),
     "a modular sum": (
         counting(Kind.MODULAR_SUM, modulus=7),
@@ -280,6 +339,44 @@ def test_what_this_version_does_not_do_is_sound_and_refused_by_name(found: Manif
     assert consistency.parse(codec.dumps(found)) == found
     with pytest.raises(UnsupportedPlanError, match=message):
         manifest.check_supported(found)
+
+
+NOISED = {
+    "a sum": summed(steps=(NOISE,)),
+    "a sum by a tensor of the state": summed(steps=(noise("client_learning_rate"),)),
+    "a sum by a tensor of temp": with_work(
+        update={"count": VECTOR},
+        aggregation=(Aggregation("counts", Kind.SUM, ("count",), steps=(noise("sigma"),)),),
+        temp={"sigma": SCALAR},
+    ),
+    "a sum of correlated noise": correlated(temp={"before": STEPS}),
+    "a mean of a fixed denominator": counting(Kind.MEAN, VECTOR, denominator="fixed", steps=(NOISE,)),
+}
+
+
+@pytest.mark.parametrize("found", NOISED.values(), ids=NOISED)
+def test_a_noised_plan_is_sound_and_says_that_it_is_one(found: Manifest) -> None:
+    assert consistency.parse(codec.dumps(found)) == found
+    manifest.check_supported(found)
+    assert "noise" in found.work("train").features
+
+
+@pytest.mark.parametrize("stddev", [float("nan"), float("inf")])
+def test_noise_without_a_finite_size_is_refused_where_it_is_written(stddev: float) -> None:
+    with pytest.raises(InvalidPlanError, match="a number of 0 or more"):
+        consistency.check(summed(steps=(noise(stddev),)))
+
+
+def test_correlated_noise_is_a_feature_and_a_tensor_of_the_aggregate() -> None:
+    work = correlated(temp={"before": STEPS}).work("train")
+    assert {"correlated_noise", "noise"} <= work.features
+    assert work.aggregate == {"count": VECTOR, "drawn": STEPS}
+
+
+def test_a_fixed_denominator_is_a_feature() -> None:
+    found = counting(Kind.MEAN, VECTOR, denominator="fixed")
+    assert "fixed_denominator" in found.work("train").features
+    consistency.check(found)
 
 
 def test_a_step_without_a_weight_takes_whole_batches_or_one_at_a_time() -> None:

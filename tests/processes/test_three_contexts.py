@@ -1,6 +1,7 @@
 """Every example gives the same in the local, the plan and the fleet context, the last with real devices."""
 
 import collections
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ from wire.tensors import Array
 pytestmark = [pytest.mark.processes, pytest.mark.tensorflow, pytest.mark.timeout(300)]
 
 DEVICES = 3
+ELEMENTS = 10_000
+HITTERS = fed.analytics.HeavyHitters("aet", max_length=4, threshold=2, most=4)
+TYPED = ["tea", "tate", "tea"]
 READINGS = [[18.2, 19.5, 21.0], [22.4], [17.9, 25.3, 20.0, 19.0]]
 BATCHES = federated_averaging.synthetic_clients(DEVICES)
 
@@ -35,7 +39,7 @@ class Case:
 
 @fed.federated_computation(fed.FederatedType(np.float32, fed.CLIENTS))
 def aggregators(readings: Any) -> Any:
-    """Robust means of a reading, and a sum that crosses the network in bytes."""
+    """Robust means of a reading, a sum that crosses the network in bytes, and one with a noise of zero."""
     encoded = fed.aggregators.EncodedSumFactory(8).create(fed.to_type(np.float32))
     kinds: dict[str, dict[str, float]] = {
         "median": {},
@@ -45,7 +49,8 @@ def aggregators(readings: Any) -> Any:
     }
     means = {kind: fed.federated_robust_mean(readings, kind, **told) for kind, told in kinds.items()}
     total = encoded.next(fed.federated_value(np.int32(1), fed.SERVER), readings).result
-    return collections.OrderedDict(**means, encoded_sum=total)
+    noised = fed.federated_noised_sum(readings, 0.0)
+    return collections.OrderedDict(**means, encoded_sum=total, noised_sum=noised)
 
 
 LAST = [readings[-1] for readings in READINGS]
@@ -81,6 +86,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
             celsius = np.array(READINGS[number], np.float32)
             device = running.enrol(f"device-{number}", {"celsius": celsius}, collection="temperature")
             device.import_examples("handwriting", _examples(number))
+            device.import_examples("typed", {"codes": np.stack(HITTERS.encoded([TYPED[number]]))})
             running.start_device(device)
         yield running
     finally:
@@ -104,6 +110,34 @@ def test_an_example_gives_the_same_in_all_three_contexts(name: str, fleet: Feder
         devices = case.computation(*case.server)
     _same(plan, local)
     _same(devices, local)
+
+
+@fed.tf_computation(np.float32)
+def _spread(reading: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.fill([ELEMENTS], reading)
+
+
+@fed.federated_computation(fed.FederatedType(np.float32, fed.CLIENTS), fed.FederatedType(np.float32, fed.SERVER))
+def noised_sum(readings: Any, stddev: Any) -> Any:
+    """Many sums of the clients' last reading, each with a noise of its own."""
+    return fed.federated_noised_sum(fed.federated_map(_spread, readings), stddev)
+
+
+@pytest.mark.parametrize("stddev", [0.5, 20.0])
+def test_an_orchestrator_adds_noise_of_the_size_that_it_is_told(stddev: float, fleet: Federation) -> None:
+    with fed.fleet_context(fleet.url, api_key=fleet.api_key, bind=TEMPERATURE, timeout_seconds=60):
+        noise = noised_sum(stddev=stddev) - sum(LAST)
+    assert abs(noise.var() / stddev**2 - 1) < 6 * math.sqrt(2 / ELEMENTS)  # once in 5 · 10⁸ times it is not
+    assert abs(noise.mean()) < 6 * stddev / math.sqrt(ELEMENTS)
+
+
+def test_devices_spell_out_the_word_that_most_of_them_have(fleet: Federation) -> None:
+    bind = {"word": fed.on_device("typed", field="codes")}
+    with fed.fleet_context(fleet.url, api_key=fleet.api_key, bind=bind, timeout_seconds=60):
+        found = HITTERS.find([None] * HITTERS.max_length)
+    assert found == HITTERS.find([HITTERS.encoded(TYPED)] * HITTERS.max_length) == {"tea": 2.0}
 
 
 def _same(found: Any, expected: Any) -> None:

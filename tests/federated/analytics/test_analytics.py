@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import federated as fed
 from federated.analytics.distinct import standard_error
 from federated.language.errors import MisuseError
+from tests.federated.pages import run_page
 
 pytestmark = pytest.mark.tensorflow
 
@@ -62,3 +64,10 @@ def test_bounds_that_are_no_interval_are_refused() -> None:
         fed.analytics.build_quantiles([1.5], 0.0, 1.0)
     with pytest.raises(MisuseError, match="from 4 to 14"):
         fed.analytics.build_distinct_count(3)
+
+
+def test_the_page_says_what_is_so_and_names_every_public_name() -> None:
+    page = Path(__file__).parents[3] / "docs" / "analytics.md"
+    run_page(page)
+    names = set(fed.analytics.__all__) - {"Trie"}  # what `HeavyHitters` gives
+    assert {name for name in names if f"`{name}(" not in page.read_text()} == set()

@@ -76,7 +76,8 @@ class _Runner:
         for phase in manifest.phases:
             one = phase.works[WORK]
             prepared = server.prepare(at_server, manifest, one, state, carried=carried)
-            totals = WorkAccumulator(one, max(count, 1), at_server)
+            known = {**state, **carried, **prepared.temp}
+            totals = WorkAccumulator(one, max(count, 1), at_server, known=known)
             for number, examples in enumerate(cohort()):
                 totals.accumulate(self._update(one, prepared.broadcast, examples, number))
             updated = server.update(

@@ -8,6 +8,7 @@ import pytest
 import federated as fed
 from federated.aggregators import EncodedSumFactory, MeanFactory, RobustMeanFactory, SumFactory, clipping_factory
 from federated.language.errors import MisuseError
+from plans.manifest import Kind
 from tests.federated.learning.regression import CLIENTS, CONTEXTS, linear_model
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
@@ -32,8 +33,13 @@ def trained(model: Any, aggregator: Any, context: str, rounds: int = 2) -> tuple
 
 @pytest.mark.parametrize(
     "aggregator",
-    [fed.learning.robust_aggregator(), RobustMeanFactory("geometric_median"), MeanFactory(SumFactory())],
-    ids=["robust_aggregator", "geometric median", "sums"],
+    [
+        fed.learning.robust_aggregator(),
+        fed.learning.secure_aggregator(),
+        RobustMeanFactory("geometric_median"),
+        MeanFactory(SumFactory()),
+    ],
+    ids=["robust_aggregator", "secure_aggregator", "geometric median", "sums"],
 )
 def test_the_contexts_agree(aggregator: Any, model: Any) -> None:
     local, plan = (trained(model, aggregator, context)[0] for context in CONTEXTS)
@@ -47,6 +53,20 @@ def test_the_aggregators_state_and_measurements_come_back(model: Any) -> None:
     assert metrics["aggregator"]["zeroing"]["clipping_norm"] == 1.0
     estimate = state.aggregator["inner_agg"]["clipping_norm"]["estimate"]
     assert estimate == pytest.approx(np.exp(-0.2 * (1 - 0.8)), rel=1e-5)
+
+
+def test_the_secure_aggregator_is_near_the_robust_one_and_says_its_bound(model: Any) -> None:
+    secure, _, metrics = trained(model, fed.learning.secure_aggregator(), "local", rounds=1)
+    robust = trained(model, fed.learning.robust_aggregator(), "local", rounds=1)[0]
+    for expected, found in zip(robust.trainable, secure.trainable, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    for factory in (fed.learning.secure_aggregator(), fed.learning.secure_aggregator(weighted=False)):
+        type_ = fed.to_type(np.float32)
+        process = factory.create(type_, type_) if factory.is_weighted else factory.create(type_)
+        (work,) = fed.compiled(process.next).plan.manifest.works.values()
+        assert {entry.kind for entry in work.aggregation} == {Kind.SECURE_SUM}
+    measured = metrics["aggregator"]["zeroing"]["clipping"]["mean_value"]
+    assert measured["secure_upper_threshold"] == 100.0
 
 
 def test_clipping_bounds_what_a_round_changes(model: Any) -> None:

@@ -279,6 +279,15 @@ def _() -> None:
     fed.compiled(nothing)
 
 
+@wrong("A noise whose size comes from the round itself")
+def _() -> None:
+    @fed.federated_computation(FLOATS)
+    def noised(readings: Any) -> Any:
+        return fed.federated_noised_sum(readings, fed.federated_max(readings))
+
+    fed.compiled(noised)
+
+
 @wrong("A bound of a secure sum that the program computes")
 def _() -> None:
     @fed.federated_computation(INTS, np.int32)

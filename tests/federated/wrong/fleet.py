@@ -81,6 +81,16 @@ def _() -> None:
         votes()
 
 
+@wrong("A noise that is remembered")
+def _() -> None:
+    @fed.federated_computation(FLOATS, fed.FederatedType(np.int64, fed.SERVER))
+    def residual(readings: Any, earlier: Any) -> Any:
+        return fed.federated_correlated_noised_sum(readings, 1.0, earlier)
+
+    with _fleet(readings=READINGS):
+        residual(earlier=0)
+
+
 @wrong("Batches of no size")
 def _() -> None:
     @fed.federated_computation(BATCHES)

@@ -310,6 +310,22 @@ def _() -> None:
         return to_celsius(reading)
 
 
+@wrong("A noise of a negative size")
+def _() -> None:
+    fed.federated_computation(FLOATS)(lambda x: fed.federated_noised_sum(x, -1.0))
+
+
+@wrong("A noise whose size is no float of the server")
+def _() -> None:
+    sizes = fed.FederatedType(np.int32, fed.SERVER)
+    fed.federated_computation(FLOATS, sizes)(lambda x, size: fed.federated_noised_sum(x, size))
+
+
+@wrong("An earlier noise in other steps")
+def _() -> None:
+    fed.federated_computation(FLOATS, FLOAT)(lambda x, n: fed.federated_correlated_noised_sum(x, 1.0, n))
+
+
 @wrong("A constant where a placed value is needed")
 def _() -> None:
     identity = fed.federated_computation(lambda x: x, FLOAT)

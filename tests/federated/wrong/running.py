@@ -38,6 +38,11 @@ def secure_total(readings: Any) -> Any:
     return fed.federated_secure_sum(readings, 100)
 
 
+@fed.federated_computation(FLOATS, fed.FederatedType(np.float32, fed.SERVER))
+def noised_total(readings: Any, stddev: Any) -> Any:
+    return fed.federated_noised_sum(readings, stddev)
+
+
 @wrong("Client values that are no list")
 def _() -> None:
     average(70.3)
@@ -122,6 +127,16 @@ def _() -> None:
 @wrong("A value below zero in a secure sum")
 def _() -> None:
     secure_total([5, -1])
+
+
+@wrong("A noise that there is not")
+def _() -> None:
+    noised_total([68.5, 70.3], -1.0)
+
+
+@wrong("A value that a noised sum has no room for")
+def _() -> None:
+    noised_total([68.5, 1e9], 1.0)
 
 
 @wrong("A bitwidth that there is not")
