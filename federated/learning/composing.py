@@ -21,6 +21,7 @@ from federated.language.operators import (
     federated_broadcast,
     federated_eval,
     federated_map,
+    federated_map_with_state,
     federated_sum,
     federated_zip,
 )
@@ -92,7 +93,7 @@ def compose(
     @federated_computation(FederatedType(state_type, SERVER), FederatedType(SequenceType(model.batch_type), CLIENTS))
     def next_round(state: Any, data: Any) -> Any:
         at_clients = federated_broadcast(federated_zip((state.global_model_weights, state.client_work)))
-        done = federated_map(lambda own: clients.work(own[0][0], own[0][1], own[1]), (at_clients, data))
+        done = _done(clients, at_clients, data)
         weight = done.weight if is_weighted else federated_map(tf_computation(_counts, np.float32), done.weight)
         aggregated = aggregation.next(state.aggregator, done.update, *([weight] if takes_weight else []))
         new_state = federated_map(finalize, (state, aggregated.state, aggregated.result))
@@ -101,6 +102,18 @@ def compose(
         return new_state, federated_zip(measured)
 
     return LearningProcess(initialize, next_round, model.classes)
+
+
+def _done(clients: ClientWork, at_clients: Any, data: Any) -> Any:
+    """What every client's work comes to; what it keeps stays with it."""
+    if clients.first is None:
+        return federated_map(lambda own: clients.work(own[0][0], own[0][1], own[1]), (at_clients, data))
+
+    def keep(kept: Any, own: Any) -> Any:
+        done = clients.work(own[0][0], own[0][1], own[1], kept)
+        return done.kept, OrderedDict(update=done.update, weight=done.weight, metrics=done.metrics)
+
+    return federated_map_with_state(keep, federated_map(clients.first, at_clients), (at_clients, data))
 
 
 def _at_server(computation: Computation) -> Type:
