@@ -57,14 +57,7 @@ def compose(
 
     @tf_computation
     def first_state() -> LearningAlgorithmState:
-        weights = model.initial_weights
-        return LearningAlgorithmState(
-            ModelWeights(list(weights.trainable), list(weights.non_trainable)),
-            OrderedDict(),
-            OrderedDict(clients.hparams),
-            OrderedDict(),
-            server_optimizer.initialize(weights.trainable),
-        )
+        return first_state_of(model, clients, server_optimizer)
 
     @federated_computation
     def initialize() -> Any:
@@ -76,16 +69,9 @@ def compose(
 
     @tf_computation(state_type, aggregator_type, work_type["update"])
     def finalize(state: LearningAlgorithmState, aggregator: Any, mean: Any) -> LearningAlgorithmState:
-        weights = state.global_model_weights
-        gradient = [-delta for delta in mean["trainable"]]
-        optimizer, trainable = server_optimizer.next(state.finalizer, weights.trainable, gradient)
-        statistics = [s + delta for s, delta in zip(weights.non_trainable, mean["non_trainable"], strict=True)]
+        weights, optimizer = moved_by(state, server_optimizer, mean)
         return LearningAlgorithmState(
-            ModelWeights(list(trainable), statistics),
-            state.distributor,
-            clients.after(state.client_work, mean),
-            aggregator,
-            OrderedDict((name, optimizer[name]) for name in state.finalizer),
+            weights, state.distributor, clients.after(state.client_work, mean), aggregator, optimizer
         )
 
     report = tf_computation(means_of, work_type["metrics"])
@@ -102,6 +88,28 @@ def compose(
         return new_state, federated_zip(measured)
 
     return LearningProcess(initialize, next_round, model.classes)
+
+
+def first_state_of(model: FunctionalModel, clients: ClientWork, server_optimizer: Optimizer) -> LearningAlgorithmState:
+    """What a process starts from, as arrays; the aggregator remembers nothing."""
+    weights = model.initial_weights
+    return LearningAlgorithmState(
+        ModelWeights(list(weights.trainable), list(weights.non_trainable)),
+        OrderedDict(),
+        OrderedDict(clients.hparams),
+        OrderedDict(),
+        server_optimizer.initialize(weights.trainable),
+    )
+
+
+def moved_by(state: LearningAlgorithmState, server_optimizer: Optimizer, mean: Any) -> tuple[ModelWeights, Any]:
+    """The model after the server's step along a mean of updates, and the optimizer's state; on tensors."""
+    weights = state.global_model_weights
+    gradient = [-delta for delta in mean["trainable"]]
+    optimizer, trainable = server_optimizer.next(state.finalizer, weights.trainable, gradient)
+    statistics = [s + delta for s, delta in zip(weights.non_trainable, mean["non_trainable"], strict=True)]
+    after = OrderedDict((name, optimizer[name]) for name in state.finalizer)
+    return ModelWeights(list(trainable), statistics), after
 
 
 def _done(clients: ClientWork, at_clients: Any, data: Any) -> Any:

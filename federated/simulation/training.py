@@ -98,7 +98,7 @@ def train(
     plan = _Plan(
         process, data, clients_per_round, batch_size, epochs, max_examples, availability, dropout, seed, states
     )
-    with _context():
+    with entered():
         state = process.initialize() if initial_state is None else initial_state
         settings = _settings(plan)
         done: list[RoundResult] = []
@@ -181,7 +181,8 @@ def _cohort(plan: _Plan, names: Sequence[str], number: int) -> Cohort:
     return plan.data.cohort(names, plan.batch_size, seed=seed, epochs=plan.epochs, max_examples=plan.max_examples)
 
 
-def _context() -> AbstractContextManager[Any]:
+def entered() -> AbstractContextManager[Any]:
+    """The context that was entered, or else one of plans."""
     return nullcontext() if context_stack.frames() else plan_context()
 
 

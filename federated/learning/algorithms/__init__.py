@@ -3,6 +3,7 @@
 from federated.learning.algorithms.ditto import build_ditto
 from federated.learning.algorithms.fed_avg import build_unweighted_fed_avg, build_weighted_fed_avg
 from federated.learning.algorithms.fed_avg_schedule import build_weighted_fed_avg_with_optimizer_schedule
+from federated.learning.algorithms.fed_buff import build_fed_buff
 from federated.learning.algorithms.fed_eval import build_fed_eval
 from federated.learning.algorithms.fed_kmeans import build_fed_kmeans
 from federated.learning.algorithms.fed_nova import build_fed_nova
@@ -17,6 +18,7 @@ __all__ = [
     "build_ditto",
     "build_fed_adagrad",
     "build_fed_adam",
+    "build_fed_buff",
     "build_fed_eval",
     "build_fed_kmeans",
     "build_fed_nova",
