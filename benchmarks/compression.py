@@ -38,6 +38,8 @@ AGGREGATORS: Mapping[str, AggregationFactory] = {
     "EDEN, 1 bit (DRIVE)": MeanFactory(EdenFactory(1)),
     "top 10 %": MeanFactory(TopKFactory(0.1)),
     "top 1 %": MeanFactory(TopKFactory(0.01)),
+    "top 10 %, error feedback": MeanFactory(TopKFactory(0.1, error_feedback=True)),
+    "top 1 %, error feedback": MeanFactory(TopKFactory(0.01, error_feedback=True)),
 }
 
 
@@ -65,7 +67,8 @@ def measured(aggregator: AggregationFactory, rounds: int) -> dict[str, Any]:
     compiled = fed.compiled(process.next_computation, state, batches_of(clients))
     (work,) = compiled.plan.manifest.works.values()
     update = {name: np.zeros(spec.shape, spec.dtype) for name, spec in work.update_specs.items()}
-    with fed.plan_context():
+    states = fed.simulation.DeviceStates()
+    with fed.plan_context(), states.of([str(number) for number in range(CLIENTS)]):
         for _ in range(rounds):
             state, _ = process.next(state, clients)
             curve.append(_accuracy(process.get_model_weights(state).trainable, test))

@@ -14,6 +14,7 @@ from device_sdk.errors import DeadlineError, DeclinedError, RefusedError, Traini
 from device_sdk.examples import ExampleStore
 from device_sdk.identity import Identity
 from device_sdk.journal import Entry, Journal
+from device_sdk.kept import KeptStates
 from device_sdk.offer import offer
 from device_sdk.resources import ResourceCache
 from device_sdk.session import DeviceSession
@@ -100,6 +101,7 @@ class Agent:
         self._on_step = on_step
         self._session = DeviceSession(identity, transport)
         self._journal = Journal(state)
+        self._kept = KeptStates(state)
         self._versions = PlanVersions(state.plan_versions)
         self._resources = ResourceCache(state.cache, self._fetch)
         self._told: str | None = None
@@ -145,7 +147,7 @@ class Agent:
     def _finish(self, entry: Entry, *, is_resumed: bool) -> Pass:
         try:
             if entry.report is not None:
-                return self._deliver(entry.assignment, entry.report, is_resumed=is_resumed)
+                return self._deliver(entry, entry.report, is_resumed=is_resumed)
             if self._is_late(entry):
                 return self._drop(entry, "its deadline has passed")
             return self._settle(entry, *self._work(entry))
@@ -154,7 +156,7 @@ class Agent:
         except RefusedError as error:
             if error.code in UNACCEPTABLE and not _tells_of_failure(entry.report):
                 reason = f"the orchestrator refused it: {error}"
-                return self._settle(entry, _without_update(entry.assignment, Outcome.FAILED, reason), b"")
+                return self._settle(entry, _without_update(entry.assignment, Outcome.FAILED, reason))
             if error.code in OVER | UNACCEPTABLE or self._is_late(entry):
                 return self._drop(entry, str(error))
             raise
@@ -163,27 +165,27 @@ class Agent:
         ends_at = self._ends_at.get(entry.assignment.assignment_id)
         return self._now() >= entry.deadline if ends_at is None else self._elapsed() >= ends_at
 
-    def _settle(self, entry: Entry, report: Report, update: bytes) -> Pass:
-        self._journal.end(entry, report, update)
-        return self._deliver(entry.assignment, report, is_resumed=False)
+    def _settle(self, entry: Entry, report: Report, trained: Trained | None = None) -> Pass:
+        update, kept = (b"", b"") if trained is None else (trained.update, trained.kept)
+        return self._deliver(self._journal.end(entry, report, update, kept), report, is_resumed=False)
 
     def _drop(self, entry: Entry, reason: str) -> Pass:
         _log.warning("dropped %s: %s", _named(entry.assignment), reason)
         self._journal.clear()
         return Pass()
 
-    def _work(self, entry: Entry) -> tuple[Report, bytes]:
-        """Do the work; the report of how it ended, and the update's bytes."""
+    def _work(self, entry: Entry) -> tuple[Report, Trained | None]:
+        """Do the work; the report of how it ended, and what it gave, if it gave anything."""
         try:
             trained = self._train(entry)
             if trained.update:
                 check_size(entry.assignment, len(trained.update))
         except DeclinedError as error:
-            return _without_update(entry.assignment, Outcome.DECLINED, str(error)), b""
+            return _without_update(entry.assignment, Outcome.DECLINED, str(error)), None
         except TrainingError as error:
-            return _without_update(entry.assignment, Outcome.FAILED, str(error)), b""
+            return _without_update(entry.assignment, Outcome.FAILED, str(error)), None
         _log.info("trained %d steps on %d examples%s", trained.steps, trained.examples, _means(trained.metrics))
-        return self._completed(entry.assignment, trained), trained.update
+        return self._completed(entry.assignment, trained), trained
 
     def _train(self, entry: Entry) -> Trained:
         assignment = entry.assignment
@@ -195,6 +197,7 @@ class Agent:
         plan = self._resources.read(assignment.plan.resource)
         broadcast = self._resources.read(assignment.broadcast)
         self._resources.prune(assignment.plan.resource, assignment.broadcast)
+        self._kept.prune(self._now())
         self._journal.begin(entry)
 
         def on_step(done: int, total: int) -> None:
@@ -202,7 +205,7 @@ class Agent:
                 raise DeadlineError(f"its deadline passed after {done} of {total} steps")
             self._on_step(done, total)
 
-        return train(assignment, plan, broadcast, self._store, on_step)
+        return train(assignment, plan, broadcast, self._store, self._kept, on_step)
 
     def _completed(self, assignment: Assignment, trained: Trained) -> Report:
         if not trained.update:
@@ -215,8 +218,9 @@ class Agent:
             Outcome.COMPLETED, trained.metrics, UpdateManifest(Resource(sha256, len(trained.update)), signature)
         )
 
-    def _deliver(self, assignment: Assignment, report: Report, *, is_resumed: bool) -> Pass:
+    def _deliver(self, entry: Entry, report: Report, *, is_resumed: bool) -> Pass:
         """Upload and report. A resumed report goes first alone: perhaps only its answer was lost."""
+        assignment = entry.assignment
         try:
             if not is_resumed:
                 self._upload(assignment, report)
@@ -226,6 +230,7 @@ class Agent:
                 raise
             self._upload(assignment, report)
             self._report(assignment, report)
+        self._kept.commit(entry.kept_sha256)
         self._journal.clear()
         _log.info("reported round %d: %s", assignment.round_number, report.outcome.value)
         return Pass(report.outcome)

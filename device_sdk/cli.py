@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _add(verbs, "once", "check in once, and do the work if there is any", commands.once, shared)
     show = _add(verbs, "status", "say who this device is and what it holds", commands.show_status, shared)
     show.add_argument("--json", action="store_true", help="for a program")
+    _add(verbs, "forget", "forget what is kept between rounds: personal models, residuals", commands.forget, shared)
     data = verbs.add_parser("data", help="the local examples").add_subparsers(required=True, metavar="COMMAND")
     load = _add(data, "import", "add the examples of an .npz file", commands.import_data, shared)
     load.add_argument("file", metavar="FILE.npz", help="arrays; the first axis of each is the example")

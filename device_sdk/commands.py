@@ -17,6 +17,7 @@ from device_sdk.errors import StateError
 from device_sdk.examples import ExampleStore
 from device_sdk.http import HttpTransport
 from device_sdk.imports import read_npz
+from device_sdk.kept import KeptStates
 from device_sdk.progress import StepBar
 from device_sdk.runner import run_forever
 from device_sdk.state_dir import StateDir
@@ -84,6 +85,16 @@ def list_data(state: StateDir, arguments: Namespace) -> int:
     """List the collections."""
     found = [status.collection_line(collection) for collection in status.collections(state)]
     print(*(found or ["no collections; run: fedelta-device data import FILE.npz --collection NAME"]), sep="\n")
+    return 0
+
+
+def forget(state: StateDir, arguments: Namespace) -> int:
+    """Forget what is kept between rounds."""
+    if state.path.is_dir():
+        with files.locked(state.lock):
+            print(f"forgot {KeptStates(state).wipe()} states; the next rounds begin anew")
+    else:
+        print(f"{state.path} keeps nothing")
     return 0
 
 

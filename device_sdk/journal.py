@@ -1,8 +1,9 @@
 """The assignment in flight, on the disk before anything is done about it.
 
-An entry without a report is work to do; an entry with one is a report to deliver, and its update lies beside it. The
-entry goes only when the orchestrator has answered for good. So a device that loses power at any moment goes on where
-it was: it trains again with the same seed, or sends the same bytes again.
+An entry without a report is work to do; an entry with one is a report to deliver, and beside it lie its update and
+what the device is to keep once the report is accepted. The entry goes only when the orchestrator has answered for good.
+So a device that loses power at any moment goes on where it was: it trains again with the same seed, or sends the same
+bytes again.
 """
 
 import logging
@@ -26,12 +27,14 @@ class Entry:
         deadline: when its round stops waiting, in UTC seconds since 1970 by this device's clock.
         attempts: how often its work was begun; one that kills the process each time is given up.
         report: how it ended, once it has.
+        kept_sha256: the digest of what is to be kept then, if anything is.
     """
 
     assignment: Assignment
     deadline: float
     attempts: int = 0
     report: Report | None = None
+    kept_sha256: str | None = None
 
 
 class Journal:
@@ -52,7 +55,7 @@ class Journal:
             return None
         if entry.report is not None and not self._holds_update(entry.report):
             _log.warning("the update of round %d is damaged; training again", entry.assignment.round_number)
-            return replace(entry, report=None)
+            return replace(entry, report=None, kept_sha256=None)
         return entry
 
     def open(self, assignment: Assignment, deadline: float) -> Entry:
@@ -63,11 +66,18 @@ class Journal:
         """Write down that its work begins once more."""
         return self._write(replace(entry, attempts=entry.attempts + 1))
 
-    def end(self, entry: Entry, report: Report, update: bytes) -> Entry:
-        """Write down how the work ended; `update` are the bytes that the report names, empty where it names none."""
+    def end(self, entry: Entry, report: Report, update: bytes = b"", kept: bytes = b"") -> Entry:
+        """Write down how the work ended.
+
+        Args:
+            update: the bytes that the report names, empty where it names none.
+            kept: what the device is to keep, empty for nothing.
+        """
         if report.update is not None:
             files.write_durably(self._state.update, update)
-        return self._write(replace(entry, report=report))
+        if kept:
+            files.write_durably(self._state.kept_next, kept)
+        return self._write(replace(entry, report=report, kept_sha256=digest(kept) if kept else None))
 
     def read_update(self) -> bytes:
         """The update of the entry's report."""
@@ -77,6 +87,7 @@ class Journal:
         """Forget the entry: the orchestrator has it, or wants it no more."""
         files.remove_durably(self._state.journal)
         self._state.update.unlink(missing_ok=True)
+        self._state.kept_next.unlink(missing_ok=True)
 
     def _write(self, entry: Entry) -> Entry:
         files.write_durably(self._state.journal, codec.dumps(entry))

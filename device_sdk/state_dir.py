@@ -3,6 +3,7 @@
 key.pem              the device's Ed25519 key, mode 0600
 enrolment.json       whose device this is, and the plan keys it trusts (identity)
 journal.json         the assignment in flight (journal), with update.safetensors, its update
+kept/                what works of tasks keep between rounds; kept_next.state waits for its report (kept)
 plan_versions.json   the newest version of each task's plan (trust)
 examples.sqlite      the local examples; they never leave it (examples)
 cache/               plans and broadcasts by digest (resources)
@@ -44,6 +45,16 @@ class StateDir:
     def update(self) -> Path:
         """The trained update that the journal speaks of."""
         return self.path / "update.safetensors"
+
+    @property
+    def kept(self) -> Path:
+        """What works of tasks keep between rounds."""
+        return self.path / "kept"
+
+    @property
+    def kept_next(self) -> Path:
+        """What is kept once the report that the journal speaks of is accepted."""
+        return self.path / "kept_next.state"
 
     @property
     def plan_versions(self) -> Path:

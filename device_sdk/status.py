@@ -1,12 +1,13 @@
 """What a state directory says about its device, for a person or a script."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from device_sdk import identity
 from device_sdk.errors import StateError
 from device_sdk.examples import ExampleStore
 from device_sdk.journal import Journal
+from device_sdk.kept import KeptStates
 from device_sdk.offer import runtime
 from device_sdk.state_dir import StateDir
 from wire.messages import Runtime
@@ -33,6 +34,16 @@ class AssignmentStatus:
 
 
 @dataclass(frozen=True)
+class KeptStatus:
+    """What the device keeps for a work, since which round of which task."""
+
+    task_name: str
+    work: str
+    round_number: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Status:
     """A device. What is None is not there: no enrolment, no runtime, no assignment in flight."""
 
@@ -45,6 +56,7 @@ class Status:
     plan_keys: tuple[str, ...] = ()
     attributes: dict[str, str] | None = None
     assignment: AssignmentStatus | None = None
+    kept: tuple[KeptStatus, ...] = ()
 
 
 def read(state: StateDir) -> Status:
@@ -53,20 +65,18 @@ def read(state: StateDir) -> Status:
     Raises:
         StateError: a file of the state directory cannot be read.
     """
-    base = Status(str(state.path), _runtime(), tuple(collections(state)), assignment=_assignment(state))
+    kept = tuple(_kept(state))
+    base = Status(str(state.path), _runtime(), tuple(collections(state)), assignment=_assignment(state), kept=kept)
     if not state.enrolment.exists():
         return base
     record = identity.load(state).record
-    return Status(
-        base.state_dir,
-        base.runtime,
-        base.collections,
-        record.url,
-        record.device_id,
-        record.population,
-        tuple(key.key_id for key in record.plan_keys),
-        record.attributes,
-        base.assignment,
+    return replace(
+        base,
+        url=record.url,
+        device_id=record.device_id,
+        population=record.population,
+        plan_keys=tuple(key.key_id for key in record.plan_keys),
+        attributes=record.attributes,
     )
 
 
@@ -95,6 +105,9 @@ def lines(status: Status) -> Iterator[str]:
     yield f"runtime     {_runtime_line(status.runtime)}"
     for collection in status.collections:
         yield f"collection  {collection_line(collection)}"
+    for one in status.kept:
+        since = f"since round {one.round_number} of task {one.task_name} ({one.work})"
+        yield f"keeps       {one.size_bytes} bytes {since}"
     if (work := status.assignment) is not None:
         yield f"assignment  round {work.round_number} of task {work.task_name} ({work.work}), {work.state}"
 
@@ -116,6 +129,11 @@ def _runtime() -> Runtime | None:
         return runtime()
     except StateError:
         return None
+
+
+def _kept(state: StateDir) -> Iterator[KeptStatus]:
+    for keeper, size_bytes in KeptStates(state).list():
+        yield KeptStatus(keeper.task_name, keeper.work, keeper.round_number, size_bytes)
 
 
 def _assignment(state: StateDir) -> AssignmentStatus | None:

@@ -13,10 +13,11 @@ import numpy as np
 
 from device_sdk.errors import DeclinedError, ExamplesError, TrainingError
 from device_sdk.examples import Collection, ExampleStore
+from device_sdk.kept import KeptStates, encode, keeper_of
 from plans import bundle, client, contract
 from plans.client import ClientResult
 from plans.errors import PlanError, ProgramError, UnfitExamplesError
-from plans.manifest import Pass, Role, Work, check_supported
+from plans.manifest import Manifest, Pass, Role, Work, check_supported
 from plans.program import Program
 from wire import tensors
 from wire.errors import TensorFormatError
@@ -30,30 +31,40 @@ OnStep = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a work gave: the update's bytes, empty where the work has none, and its metrics."""
+    """What a work gave: the update's bytes, empty where the work has none, and its metrics.
+
+    Attributes:
+        kept: the file of what the device is to keep until its next round, empty where the work keeps nothing.
+    """
 
     update: bytes
+    kept: bytes
     metrics: dict[str, float]
     examples: int
     steps: int
 
 
-def train(assignment: Assignment, plan: bytes, broadcast: bytes, store: ExampleStore, on_step: OnStep) -> Trained:
+def train(
+    assignment: Assignment, plan: bytes, broadcast: bytes, store: ExampleStore, kept: KeptStates, on_step: OnStep
+) -> Trained:
     """Do the work of an assignment whose plan is trusted.
 
     Args:
         plan, broadcast: the bytes of the assignment's two resources.
+        kept: has what the work kept the last time.
         on_step: called after every batch with the batches done and in all; what it raises ends the run.
 
     Raises:
         DeclinedError: the plan or a collection is not for this device.
         TrainingError: the run failed, or gave something that is not finite.
     """
-    program, work = _load(plan, assignment.work)
+    program, manifest, work = _load(plan, assignment.work)
     examples = {one.selector.collection: _collection(store, one) for one in work.passes}
     model = _decode(work, broadcast)
+    keeper = keeper_of(assignment, manifest)
+    before = kept.read(keeper, work.device_state_specs) if work.device_state else None
     try:
-        result = client.run(program, work, model, examples, seed=assignment.seed, on_step=on_step)
+        result = client.run(program, work, model, examples, seed=assignment.seed, device_state=before, on_step=on_step)
     except UnfitExamplesError as error:
         raise TrainingError(str(error)) from error
     except ProgramError as error:
@@ -61,16 +72,17 @@ def train(assignment: Assignment, plan: bytes, broadcast: bytes, store: ExampleS
         raise TrainingError(f"the work {assignment.work!r} failed in the runtime; the device's log says how") from error
     _refuse_not_finite(work, result)
     update = tensors.encode(result.update) if work.update else b""
-    return Trained(update, result.metrics, result.examples, result.steps)
+    after = encode(keeper, result.device_state) if work.device_state else b""
+    return Trained(update, after, result.metrics, result.examples, result.steps)
 
 
-def _load(plan: bytes, name: str) -> tuple[Program, Work]:
+def _load(plan: bytes, name: str) -> tuple[Program, Manifest, Work]:
     try:
         unpacked = bundle.unpack(plan)
         check_supported(unpacked.manifest)
         program = Program(unpacked.client)
         contract.check_client(program, unpacked.manifest)
-        return program, unpacked.manifest.work(name)
+        return program, unpacked.manifest, unpacked.manifest.work(name)
     except PlanError as error:
         raise DeclinedError(str(error)) from error
 
@@ -109,7 +121,7 @@ def _decode(work: Work, broadcast: bytes) -> dict[str, Array]:
 
 def _refuse_not_finite(work: Work, result: ClientResult) -> None:
     hint = "; a smaller learning rate may help" if work.role is Role.TRAIN else ""
-    arrays = result.update | {name: np.asarray(value) for name, value in result.metrics.items()}
+    arrays = result.update | result.device_state | {name: np.asarray(value) for name, value in result.metrics.items()}
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise TrainingError(f"{name} is not finite after the work{hint}")

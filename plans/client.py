@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from plans.errors import ProgramError, UnfitExamplesError
-from plans.manifest import Order, Pass, Port, Selector, Work
+from plans.manifest import HAS_STATE, Order, Pass, Port, Selector, Work
 from plans.program import FLAG, Program, bind, unbind_all
 from wire.tensors import Array, Tensors
 
@@ -31,12 +31,17 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class ClientResult:
-    """What a client gives back: its update, its metrics, and how many examples in how many batches it went through."""
+    """What a client gives back: its update, its metrics, and how many examples in how many batches it went through.
+
+    Attributes:
+        device_state: what it is to keep for the next time, if its update is taken; it stays where it is.
+    """
 
     update: dict[str, Array]
     metrics: dict[str, float]
     examples: int
     steps: int
+    device_state: dict[str, Array]
 
 
 def run(
@@ -46,6 +51,7 @@ def run(
     examples: Mapping[str, Examples],
     *,
     seed: int,
+    device_state: Tensors | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> ClientResult:
     """Run one work of a plan over a client's examples.
@@ -55,6 +61,7 @@ def run(
         broadcast: the logical tensors of `work.broadcast`.
         examples: by collection, all that the passes select from.
         seed: decides the order of the examples, the same in every pass, and every random number that the work draws.
+        device_state: what the client kept the last time, the logical tensors of `work.device_state`; None for nothing.
         on_step: called after every batch with the number of batches done and in all; what it raises ends the run.
 
     Raises:
@@ -66,7 +73,7 @@ def run(
     # Counted once: what is stored meanwhile belongs to no pass, or a second one would see other examples.
     counts = {name: len(examples[name]) for name in collections}
     total = sum(step_count(one.selector, counts[one.selector.collection]) for one in work.passes)
-    _begin(program, work, broadcast, seed)
+    _begin(program, work, broadcast, seed, device_state)
     done = seen = 0
     for one in work.passes:
         collection = one.selector.collection
@@ -83,6 +90,7 @@ def run(
         metrics={name: float(value) for name, value in metrics.items()},
         examples=seen,
         steps=done,
+        device_state=unbind_all(work.device_state, outputs),
     )
 
 
@@ -116,13 +124,26 @@ def _kept(selector: Selector, count: int) -> int:
     return count if selector.limit is None else min(count, selector.limit)
 
 
-def _begin(program: Program, work: Work, broadcast: Tensors, seed: int) -> None:
+def _begin(program: Program, work: Work, broadcast: Tensors, seed: int, device_state: Tensors | None) -> None:
     if missing := sorted(work.broadcast.keys() - broadcast.keys()):
         raise ProgramError(f"the broadcast has no {', '.join(missing)}")
     arguments = {name: bind(port, broadcast[name]) for name, port in work.broadcast.items()}
     if work.seed is not None:
         arguments[work.seed] = np.array([seed % (1 << 31)], np.int32)
+    if work.device_state:
+        arguments |= _state(work, device_state) | {HAS_STATE: np.array([device_state is not None], np.float32)}
     program.call(work.begin, **(arguments or {FLAG: _flag()}))
+
+
+def _state(work: Work, device_state: Tensors | None) -> dict[str, Array]:
+    """What the client kept, as `begin` takes it; zeros where that is nothing."""
+    if device_state is None:
+        return {
+            name: np.zeros(port.at_runtime.shape, port.at_runtime.dtype) for name, port in work.device_state.items()
+        }
+    if missing := sorted(work.device_state.keys() - device_state.keys()):
+        raise ProgramError(f"the device state has no {', '.join(missing)}")
+    return {name: bind(port, device_state[name]) for name, port in work.device_state.items()}
 
 
 def _flag() -> Array:

@@ -4,6 +4,7 @@ Whoever writes a plan may ask `check` before anything is packed; whoever reads o
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from plans.errors import InvalidPlanError, UnsupportedPlanError
 from plans.manifest import (
     FIXED_POINT_BITS,
     FORMAT_VERSION,
+    HAS_STATE,
     WIDE_BITS,
     WIDE_FRACTION_BITS,
     Aggregation,
@@ -35,6 +37,8 @@ _PARAMETERS: Mapping[Kind, Mapping[str, tuple[float, float]]] = {
     Kind.GEOMETRIC_MEDIAN: {"iterations": (1, 10_000), "smoothing": (1e-30, 1)},
 }
 """What robust kinds are told, and the smallest and the largest that each may be."""
+
+_SERIES = re.compile(r"[\w.:/-]{1,200}", re.ASCII)
 
 _GROUPS = ("broadcast", "update", "metrics", "device_state", "server_metrics", "temp", "carried")
 
@@ -80,6 +84,8 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         yield "a plan has at least one phase, and a phase at least one work"
     yield from _bad_ports("state", manifest.state_ports)
     yield from _phase_contradictions(manifest.phases)
+    if manifest.series is not None and not _SERIES.fullmatch(manifest.series):
+        yield f"the series {manifest.series!r} does not match {_SERIES.pattern}"
     for index, phase in enumerate(manifest.phases):
         for name, work in phase.works.items():
             where = f"phases[{index}].works.{name}"
@@ -120,7 +126,8 @@ def _port_contradictions(work: Work) -> Iterator[str]:
 
 def _client_contradictions(work: Work) -> Iterator[str]:
     yield from _shared("finish gives", work.update, work.metrics, work.device_state)
-    yield from _shared("begin takes", work.broadcast, [] if work.seed is None else [work.seed], work.device_state)
+    told = ([] if work.seed is None else [work.seed]) + ([HAS_STATE] if work.device_state else [])
+    yield from _shared("begin takes", work.broadcast, told, work.device_state)
     for one in work.passes:
         yield from _shared("step takes", one.inputs, [] if one.example_weight is None else [one.example_weight])
         yield from _pass_contradictions(one)

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from plans import consistency
 from plans.bundle import Plan
 from plans.errors import InvalidPlanError
-from plans.manifest import Aggregation, Kind, Manifest, Pass, Port, Work
+from plans.manifest import HAS_STATE, Aggregation, Kind, Manifest, Pass, Port, Work
 from plans.program import FLAG, Program
 from plans.server import SUM_PREFIX
 from wire.tensors import Specs, TensorSpec
 
 _FLAG = {FLAG: TensorSpec("float32", (1,))}
 _SEED_SPEC = TensorSpec("int32", (1,))
+_HAS_STATE = {HAS_STATE: TensorSpec("float32", (1,))}
 
 
 def check_client(program: Program, manifest: Manifest) -> None:
@@ -59,11 +60,14 @@ def _refuse(where: str, problems: Iterator[str]) -> None:
 
 
 def _client_problems(program: Program, work: Work) -> Iterator[str]:
-    begin = _bound(work.broadcast) | ({work.seed: _SEED_SPEC} if work.seed else {})
+    kept = _bound(work.device_state)
+    begin = (
+        _bound(work.broadcast) | kept | ({work.seed: _SEED_SPEC} if work.seed else {}) | (_HAS_STATE if kept else {})
+    )
     yield from _signature_problems(program, work.begin, begin, {})
     for one in work.passes:
         yield from _pass_problems(program, one)
-    yield from _signature_problems(program, work.finish, {}, _bound(work.update) | _bound(work.metrics))
+    yield from _signature_problems(program, work.finish, {}, _bound(work.update) | _bound(work.metrics) | kept)
 
 
 def _pass_problems(program: Program, one: Pass) -> Iterator[str]:

@@ -25,6 +25,7 @@ FEATURES = frozenset(
     {
         "correlated_noise",
         "custom_aggregation",
+        "device_state",
         "extremes",
         "fixed_denominator",
         "mean",
@@ -40,6 +41,7 @@ FEATURES = frozenset(
 )
 
 FIXED_POINT_BITS = 64
+HAS_STATE = "has_state"  # what `begin` takes beside a device's state: 1 where there is one, 0 where it is all zeros
 WIDE_BITS = 320  # a sum of this width holds every float32 and every int64 exactly
 WIDE_FRACTION_BITS = 149  # 2^-149 is float32's smallest step
 
@@ -275,13 +277,16 @@ class Work:
     """One thing that clients do in a round, and what the server does around it.
 
     The device owns the loop: `begin(broadcast, device state)`, every pass in its order, `finish() -> update, metrics,
-    device state`. The server has `prepare(state, carried) -> broadcast, temp` and `update_state(state, carried, temp,
-    sums) -> state, result, metrics`. A signature that would take nothing takes a `flag`, and one that would give
-    nothing gives `ready`, because a phone's runtime has no signature without inputs or outputs.
+    device state`. A device that keeps nothing yet gives zeros and says so with `has_state`, an input of `begin` that
+    is 1 where it keeps something: what a state is at first, the program itself makes. The server has `prepare(state,
+    carried) -> broadcast, temp` and `update_state(state, carried, temp, sums) -> state, result, metrics`. A signature
+    that would take nothing takes a `flag`, and one that would give nothing gives `ready`, because a phone's runtime has
+    no signature without inputs or outputs.
 
     Attributes:
         begin, finish: names of signatures of `client.tflite`.
         passes: the ways through the device's examples; none for a computation that needs no data.
+        device_state: what a device keeps for the next time it does this work; it never crosses the network.
         seed: the input of `begin` that takes the assignment's random seed, if it draws random numbers.
         prepare, update_state: names of signatures of `server.tflite`; no `update_state` where a round leaves the
             state as it is, as an evaluation does.
@@ -312,6 +317,11 @@ class Work:
     def update_specs(self) -> dict[str, TensorSpec]:
         """The logical specs of what a device uploads."""
         return _specs(self.update)
+
+    @property
+    def device_state_specs(self) -> dict[str, TensorSpec]:
+        """The logical specs of what a device keeps."""
+        return _specs(self.device_state)
 
     @property
     def broadcast_specs(self) -> dict[str, TensorSpec]:
@@ -348,6 +358,7 @@ class Work:
         needed = {
             "correlated_noise": any(entry.drawn is not None for entry in self.aggregation),
             "custom_aggregation": Kind.CUSTOM in kinds,
+            "device_state": bool(self.device_state),
             "extremes": bool(kinds & {Kind.MIN, Kind.MAX}),
             "fixed_denominator": any(entry.denominator == "fixed" for entry in self.aggregation),
             "mean": Kind.MEAN in kinds,
@@ -377,6 +388,7 @@ class Manifest:
     Attributes:
         type: the computation's type in compact notation.
         infer: the signature of `client.tflite` that predicts with the parameters it was last given, if there is one.
+        series: a name for the tasks that go on with one another's device state; None where a task has its own.
     """
 
     format_version: int
@@ -386,6 +398,7 @@ class Manifest:
     phases: tuple[Phase, ...]
     required_features: tuple[str, ...] = ()
     infer: str | None = None
+    series: str | None = None
 
     @property
     def works(self) -> dict[str, Work]:
@@ -445,8 +458,6 @@ def _unsupported(manifest: Manifest) -> Iterator[str]:
     if len(manifest.phases) > 1:
         yield f"{len(manifest.phases)} phases over one cohort"
     for work in manifest.works.values():
-        if work.device_state:
-            yield "state that a device keeps between rounds"
         if any(one.selector.filter for one in work.passes):
             yield "a filter over examples"
         for entry in work.aggregation:

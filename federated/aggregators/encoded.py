@@ -2,6 +2,11 @@
 
 All tensors of a value are encoded as one float32 vector. The server decodes one client's message after the other, in
 the order of their assignments, and adds in float32: what arrives is approximate, so the sum need not be exact.
+
+With *error feedback* a client keeps what its message lacks, and adds it to its next value (Stich, Cordonnier and Jaggi,
+"Sparsified SGD with Memory", 2018, Algorithm 1; Seide et al., "1-Bit Stochastic Gradient Descent", 2014):
+
+    p = e + v        message = encode(p)        e ← p − decode(message)
 """
 
 import math
@@ -17,11 +22,14 @@ from federated.language.containers import leaf_types, leaves, pack
 from federated.language.operators import (
     federated_aggregate,
     federated_broadcast,
+    federated_eval,
     federated_map,
+    federated_map_with_state,
     federated_value,
+    federated_zip,
 )
-from federated.language.placements import SERVER
-from federated.language.types import TensorType, Type
+from federated.language.placements import CLIENTS, SERVER
+from federated.language.types import StructType, TensorType, Type
 
 Encode = Callable[[Any, Any], Any]
 """From a vector, float32[d], and the number of the round, to a message: a structure of tensors."""
@@ -30,8 +38,10 @@ Decode = Callable[[Any], Any]
 """From a message to a vector."""
 
 
-def encoded_sum(value_type: Type, encode: Encode, decode: Decode) -> AggregationProcess:
-    """The aggregator, whose state is the number of the round."""
+def encoded_sum(
+    value_type: Type, encode: Encode, decode: Decode, *, error_feedback: bool = False
+) -> AggregationProcess:
+    """The aggregator, whose state is the number of the round; with error feedback, clients keep e."""
     types = [leaf for _, leaf in leaf_types(value_type)]
     length = length_of(value_type)
 
@@ -42,6 +52,20 @@ def encoded_sum(value_type: Type, encode: Encode, decode: Decode) -> Aggregation
         return encode(flat(leaves(value_type, value)), round_number)
 
     vector_type = TensorType(np.float32, [length])
+
+    @tf_computation
+    def no_error() -> Any:
+        from federated.backends.vectors import zeros
+
+        return zeros(length)
+
+    @tf_computation(vector_type, StructType([value_type, TensorType(np.int32)]))
+    def encoded_with_error(e: Any, own: Any) -> Any:
+        from federated.backends.vectors import flat
+
+        p = e + flat(leaves(value_type, own[0]))
+        message = encode(p, own[1])
+        return p - decode(message), message
 
     @tf_computation(vector_type, encoded.type_signature.result)
     def accumulate(total: Any, message: Any) -> Any:
@@ -58,7 +82,11 @@ def encoded_sum(value_type: Type, encode: Encode, decode: Decode) -> Aggregation
         return pack(value_type, unflat(total, types))
 
     def next_round(state: Any, value: Any) -> Any:
-        messages = federated_map(encoded, (value, federated_broadcast(state)))
+        own = federated_zip((value, federated_broadcast(state)))
+        if error_feedback:
+            messages = federated_map_with_state(encoded_with_error, federated_eval(no_error, CLIENTS), own)
+        else:
+            messages = federated_map(encoded, own)
         zero = np.zeros(length, np.float32)
         total = federated_aggregate(messages, zero, accumulate, merge, report)
         return MeasuredProcessOutput(federated_map(_following, state), total, nothing())

@@ -1,8 +1,8 @@
 """Top-k sparsification: a client sends its k largest elements and their places, zero stands for the rest.
 
-Aji and Heafield, "Sparse Communication for Distributed Gradient Descent" (2017). What is not sent is lost here: adding
-it to the client's next update (Stich, Cordonnier and Jaggi, "Sparsified SGD with Memory", 2018) takes state that a
-device keeps between rounds, which plans do not have yet. So the sum is biased, and k must not be too small.
+Aji and Heafield, "Sparse Communication for Distributed Gradient Descent" (2017). What is not sent is lost, so that the
+sum is biased and k must not be too small, unless clients keep it and add it to their next update: error feedback, which
+`federated.aggregators.encoded` describes.
 """
 
 import math
@@ -23,9 +23,11 @@ class TopKFactory:
 
     Attributes:
         fraction: how much of a value is sent, above 0 and up to 1; k is rounded up.
+        error_feedback: whether a client keeps what it did not send for the next time it takes part.
     """
 
     fraction: float
+    error_feedback: bool = False
     is_weighted = False
 
     def create(self, value_type: Type, weight_type: Type | None = None) -> AggregationProcess:
@@ -36,7 +38,12 @@ class TopKFactory:
             raise MisuseError(f"TopKFactory's fraction is above 0 and up to 1, found {self.fraction}")
         length = length_of(value_type)
         k = math.ceil(self.fraction * length)
-        return encoded_sum(value_type, lambda x, _: _encode(x, k), lambda message: _decode(message, length))
+        return encoded_sum(
+            value_type,
+            lambda x, _: _encode(x, k),
+            lambda message: _decode(message, length),
+            error_feedback=self.error_feedback,
+        )
 
 
 def _encode(vector: Any, k: int) -> Any:

@@ -107,6 +107,12 @@ def _mask(flat: Sequence[Any]) -> list[Any]:
     return [tf.where(tf.equal(weight, 0), tf.zeros_like(value), value) for value in values]
 
 
+def _choose(flat: Sequence[Any]) -> list[Any]:
+    which, *values = flat
+    half = len(values) // 2
+    return [tf.where(which > 0, one, other) for one, other in zip(values[:half], values[half:], strict=True)]
+
+
 def _divide(flat: Sequence[Any]) -> list[Any]:
     total, *sums = flat
     return [value / tf.cast(total, value.dtype) for value in sums]
@@ -129,6 +135,7 @@ ARITHMETIC = {
         *((f"settle_{name}", _settle_integer(name)) for name in ("int8", "int16", "int32", "int64", "uint8", "uint16")),
         ("weigh", _weigh),
         ("mask", _mask),
+        ("choose", _choose),
         ("divide", _divide),
         ("items", _items),
         ("widen", _widen),

@@ -30,6 +30,11 @@ def unflat(vector: Any, like: Sequence[Any]) -> list[Any]:
     return [tf.cast(tf.reshape(part, type_.shape), type_.dtype) for part, type_ in zip(parts, like, strict=True)]
 
 
+def zeros(length: int) -> Any:
+    """A vector of zeros, which a program holds as its length."""
+    return tf.zeros([length], tf.float32)
+
+
 def blocks(vector: Any, size: int) -> Any:
     """The vector in rows of this size, zeros after its end."""
     missing = -vector.shape[0] % size

@@ -8,11 +8,15 @@ leaves for a later one is a variable, and `begin` and `open` assign whatever a p
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from federated.compiler.collections import Collections
 from federated.compiler.flat import (
     Argument,
     Broadcast,
     Fold,
+    HasState,
+    Kept,
     Operation,
     Stream,
     Tensor,
@@ -23,7 +27,9 @@ from federated.compiler.flat import (
 from federated.compiler.sections import Schedule, Section, reachable, schedule
 from federated.compiler.signatures import Batching, ProgramDraft, Signature
 from federated.compiler.verifying import verify_schedule
+from federated.language.kept import kept_name
 from federated.language.types import TensorType
+from plans.manifest import HAS_STATE
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class ClientPart:
     Attributes:
         broadcast: what `begin` takes, by name: tensors at the clients.
         updates: what `finish` gives, by name.
+        kept: what `begin` takes of the last time, and `finish` gives for the next one, by name.
     """
 
     begin: str
@@ -57,6 +64,7 @@ class ClientPart:
     broadcast: dict[str, Tensor]
     passes: tuple[PassDraft, ...]
     updates: dict[str, Tensor]
+    kept: dict[str, Tensor]
     program: ProgramDraft
 
     @property
@@ -92,18 +100,21 @@ class _Folding:
         return tuple(Tensor(fold, index, tensor.type) for fold in self.folds for index, tensor in enumerate(fold.zero))
 
 
-def client_part(updates: dict[str, Tensor], suffix: str, collections: Collections) -> ClientPart:
+def client_part(
+    updates: dict[str, Tensor], suffix: str, collections: Collections, kept: Sequence[tuple[Tensor, Tensor]] = ()
+) -> ClientPart:
     """The signatures that compute some updates.
 
     Args:
+        kept: see `FlatProgram`.
         suffix: what tells the signatures of this phase from those of others.
         collections: whether a sequence's elements are examples, or batches of such.
     """
-    everything = reachable(tuple(updates.values()))
+    everything = reachable((*updates.values(), *(after for _, after in kept)))
     broadcast = tuple(t for t in everything if isinstance(t.operation, Broadcast))
     readings = _readings(everything)
     foldings = _foldings(everything)
-    return _Writer(updates, suffix, broadcast, readings, foldings, collections).part()
+    return _Writer(updates, suffix, broadcast, readings, foldings, collections, kept).part()
 
 
 class _Writer:
@@ -117,10 +128,15 @@ class _Writer:
         readings: tuple[_Reading, ...],
         foldings: tuple[_Folding, ...],
         collections: Collections,
+        kept: Sequence[tuple[Tensor, Tensor]],
     ) -> None:
         self._updates, self._suffix = updates, suffix
         self._collections = collections
         self._broadcast = {f"b__{index}": tensor for index, tensor in enumerate(broadcast)}
+        self._kept_before = {_kept_name(before): before for before, _ in kept}
+        self._kept_after = {_kept_name(before): after for before, after in kept}
+        told = {HAS_STATE: Tensor(HasState(), 0, TensorType(np.float32))} if kept else {}
+        self._given = {**self._broadcast, **self._kept_before, **told}
         self._readings, self._foldings = readings, foldings
         self._first = [f for f in foldings if not _is_late(f.starts)]
         self._late = [f for f in foldings if _is_late(f.starts)]
@@ -134,7 +150,7 @@ class _Writer:
         names = {part: f"{part}{self._suffix}" for part in ("begin", "finish")}
         signatures: list[Signature] = []
         passes: list[PassDraft] = []
-        signatures.append(self._opening(names["begin"], 0, self._first, self._broadcast))
+        signatures.append(self._opening(names["begin"], 0, self._first, self._given))
         section = 1
         for number, reading in enumerate(self._readings):
             inputs = {f"x__{index}": tensor for index, tensor in enumerate(reading.arguments)}
@@ -154,13 +170,21 @@ class _Writer:
             passes.append(PassDraft(folding.stream.owner, step, opened, elements, is_sequence=True))
             section += 1
         reads = {self._variable(tensor): tensor for tensor in self._schedule.needs[section]}
-        signatures.append(Signature(names["finish"], reads=reads, outputs=self._updates))
+        signatures.append(Signature(names["finish"], reads=reads, outputs={**self._updates, **self._kept_after}))
         variables = {name: tensor.type for tensor, name in self._variables.items()}
         program = ProgramDraft(tuple(signatures), variables)
-        return ClientPart(names["begin"], names["finish"], self._broadcast, tuple(passes), self._updates, program)
+        return ClientPart(
+            names["begin"],
+            names["finish"],
+            self._broadcast,
+            tuple(passes),
+            self._updates,
+            self._kept_before,
+            program,
+        )
 
     def _sections(self) -> list[Section]:
-        sections = [Section(tuple(self._broadcast.values()), tuple(t for f in self._first for t in f.starts))]
+        sections = [Section(tuple(self._given.values()), tuple(t for f in self._first for t in f.starts))]
         sections += [Section(reading.arguments) for reading in self._readings]
         for folding in [*self._first, *self._late]:
             if folding in self._late:
@@ -168,7 +192,7 @@ class _Writer:
             # What a fold takes from outside is read in every step, so it is needed there, not only to start from.
             outside = tuple(t for fold in folding.folds for t in captures(fold.body))
             sections.append(Section(folding.totals, outside))
-        return [*sections, Section(roots=tuple(self._updates.values()))]
+        return [*sections, Section(roots=(*self._updates.values(), *self._kept_after.values()))]
 
     def _opening(self, name: str, section: int, foldings: Sequence[_Folding], inputs: dict[str, Tensor]) -> Signature:
         """A signature after which some passes can begin: their totals are what they start from."""
@@ -207,6 +231,11 @@ class _Writer:
 
     def _variable(self, tensor: Tensor) -> str:
         return self._variables.setdefault(tensor, f"v{len(self._variables)}{self._suffix}")
+
+
+def _kept_name(tensor: Tensor) -> str:
+    assert isinstance(tensor.operation, Kept)  # noqa: S101 - as `FlatProgram` says
+    return kept_name(tensor.operation.operator, tensor.operation.leaf)
 
 
 def _zeros(folding: _Folding) -> tuple[Tensor, ...]:

@@ -66,6 +66,22 @@ class Argument:
     origin: Origin | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A tensor that a client kept: number `leaf` of the operator that is number `operator` of those that keep any."""
+
+    operator: int
+    leaf: int
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class HasState:
+    """1 at a client that kept something, 0 at one that keeps nothing yet; a float32."""
+
+    origin: Origin | None = field(default=None, compare=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Formal:
     """A parameter of a region."""
@@ -163,7 +179,7 @@ class Fold:
     origin: Origin | None = None
 
 
-Operation: TypeAlias = Constant | Argument | Formal | Apply | Broadcast | Aggregate | Fold
+Operation: TypeAlias = Constant | Argument | Kept | HasState | Formal | Apply | Broadcast | Aggregate | Fold
 
 
 @dataclass(frozen=True)
@@ -184,7 +200,7 @@ class Tensor:
         match self.operation:
             case Argument(_, _, place) | Apply(_, _, place):
                 return place
-            case Broadcast() | Fold():
+            case Broadcast() | Fold() | Kept() | HasState():
                 return CLIENTS
             case Aggregate():
                 return SERVER
@@ -193,9 +209,19 @@ class Tensor:
 
 @dataclass(frozen=True)
 class FlatProgram:
-    """A computation whose result is some tensors of the server, in the order of its type's leaves."""
+    """A computation whose result is some tensors of the server, in the order of its type's leaves.
+
+    Attributes:
+        kept: what clients keep: each tensor as it was the last time, and as it is to be the next time.
+    """
 
     results: tuple[Tensor, ...]
+    kept: tuple[tuple[Tensor, Tensor], ...] = ()
+
+    @property
+    def roots(self) -> tuple[Tensor, ...]:
+        """Everything that a run computes: its result, and what clients keep."""
+        return (*self.results, *(after for _, after in self.kept))
 
 
 def sizes(type_: TensorType) -> tuple[int, ...]:

@@ -36,7 +36,8 @@ def inline(node: Node, parameter: Type | None, library: Library, root: str = "va
         )
     argument = None if parameter is None else _argument(parameter, path, path, None)
     _check_paths([] if parameter is None else [one for one, _ in leaf_paths(parameter, path)], node)
-    return FlatProgram(tuple(flat(result_type, function(argument, None))))
+    results = tuple(flat(result_type, function(argument, None)))
+    return FlatProgram(results, tuple(inlining.kept))
 
 
 def _argument(type_: Type, path: str, owner: str, place: Placement | None) -> Symbol:

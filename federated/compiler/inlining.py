@@ -66,11 +66,17 @@ class Inlining:
 
     Args:
         operations: what each operator becomes; `federated.compiler.operating` has them.
+
+    Attributes:
+        kept: see `FlatProgram`; filled in as operators are met.
+        keeping_operators: how many that keep something were met.
     """
 
     def __init__(self, library: Library, operations: Mapping[str, "Operation"]) -> None:
         self.library = library
         self._operations = operations
+        self.kept: list[tuple[Tensor, Tensor]] = []
+        self.keeping_operators = 0
         self._broadcasts: dict[Tensor, Tensor] = {}
         self._operator: Origin | None = None  # the line of the operator that is being taken apart
 

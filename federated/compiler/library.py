@@ -79,6 +79,7 @@ class Library(Protocol):
         divide(w, a…): a / w in a's dtype.
         weigh(w, a…): w × a in a's dtype, zero where w is zero.
         mask(w, a…): a, zero where w is zero.
+        choose(w, a…, b…): a where w is above zero, b where it is not.
         items(a): the elements of a vector.
         widen(a): an integer as int64.
         """

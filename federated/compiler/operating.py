@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from federated.compiler.flat import Aggregate, Constant, Region, Tensor, captures
+from federated.compiler.flat import Aggregate, Constant, HasState, Kept, Region, Tensor, captures
 from federated.compiler.inlining import (
     Inlining,
     Listed,
@@ -26,7 +26,7 @@ from federated.language.errors import CompilationError
 from federated.language.nodes import Intrinsic
 from federated.language.origin import Origin
 from federated.language.placements import CLIENTS, SERVER
-from federated.language.types import FederatedType, StructType, Type
+from federated.language.types import FederatedType, StructType, TensorType, Type
 from plans.manifest import Kind
 
 
@@ -38,6 +38,20 @@ def _map(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin 
     fn, arg = arguments
     assert isinstance(node.type.result, FederatedType)  # noqa: S101 - the typing rule made it
     return fn(arg, node.type.result.placement)
+
+
+def _map_with_state(inlining: Inlining, node: Intrinsic, arguments: Symbol, origin: Origin | None) -> Symbol:
+    """What a client kept, or its initial state, goes in; what comes out is kept, whether or not anything uses it."""
+    fn, initial, arg = arguments
+    state = _member(_argument_types(node)[1])
+    number, inlining.keeping_operators = inlining.keeping_operators, inlining.keeping_operators + 1
+    first = [inlining.at_clients(tensor, origin) for tensor in flat_symbol(initial)]
+    before = [Tensor(Kept(number, leaf, origin), 0, tensor.type) for leaf, tensor in enumerate(first)]
+    has_state = Tensor(HasState(origin), 0, TensorType(np.float32))
+    chosen = inlining.apply(inlining.library.arithmetic("choose"), [has_state, *before, *first], CLIENTS, origin)
+    after, result = fn((unflat(state, iter(chosen)), arg), CLIENTS)
+    inlining.kept += zip(before, (inlining.at_clients(t, origin) for t in flat_symbol(after)), strict=True)
+    return result
 
 
 def _unchanged(inlining: Inlining, node: Intrinsic, value: Symbol, origin: Origin | None) -> Symbol:
@@ -304,6 +318,7 @@ def _argument_types(node: Intrinsic) -> tuple[Type, ...]:
 OPERATIONS: Mapping[str, Operation] = {
     "federated_broadcast": _broadcast,
     "federated_map": _map,
+    "federated_map_with_state": _map_with_state,
     "federated_zip": _unchanged,
     "federated_value_at_clients": _value_at_clients,
     "federated_value_at_server": _unchanged,

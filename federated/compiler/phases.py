@@ -20,7 +20,7 @@ class PhaseOfProgram:
 def phases_of(program: FlatProgram) -> tuple[PhaseOfProgram, ...]:
     """The program's phases; none where no client does anything."""
     levels = _levels(program)
-    everything = reachable(program.results, through=True)
+    everything = reachable(program.roots, through=True)
     aggregates = list(dict.fromkeys(t.operation for t in everything if isinstance(t.operation, Aggregate)))
     count = max((levels[aggregate] for aggregate in aggregates), default=0)
     return tuple(
@@ -32,7 +32,7 @@ def phases_of(program: FlatProgram) -> tuple[PhaseOfProgram, ...]:
 def second_trip(program: FlatProgram) -> Tensor | None:
     """A tensor that is broadcast although it comes from an aggregate, where there is one."""
     levels = _levels(program)
-    for tensor in reachable(program.results, through=True):
+    for tensor in reachable(program.roots, through=True):
         if isinstance(tensor.operation, Broadcast) and levels[tensor.operation] > 0:
             return tensor
     return None
@@ -41,7 +41,7 @@ def second_trip(program: FlatProgram) -> Tensor | None:
 def _levels(program: FlatProgram) -> dict[Operation, int]:
     """How many round trips there are up to each operation's outputs."""
     levels: dict[Operation, int] = {}
-    for tensor in in_order(program.results):
+    for tensor in in_order(program.roots):
         operation = tensor.operation
         below = max((levels[inner.operation] for inner in sources(operation)), default=0)
         levels[operation] = below + isinstance(operation, Aggregate)

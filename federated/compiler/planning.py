@@ -10,7 +10,7 @@ from federated.compiler.collections import Collections
 from federated.compiler.flat import Argument, FlatProgram, Tensor
 from federated.compiler.naming import leaf_paths
 from federated.compiler.parameters import parts_of, result_tensors, state_tensors
-from federated.compiler.phases import phases_of
+from federated.compiler.phases import phases_of, second_trip
 from federated.compiler.ports import example_port, port
 from federated.compiler.server_part import ServerPhase, Trip, server_part
 from federated.compiler.signatures import ProgramDraft
@@ -79,7 +79,10 @@ def draft_plan(program: FlatProgram, type_: FunctionType, name: str, root: str, 
             fix="run it in the local context",
         )
     drafts = [aggregations_of(phase.aggregates, _suffix(number)) for number, phase in enumerate(found)]
-    clients = [client_part(draft.updates, _suffix(number), collections) for number, draft in enumerate(drafts)]
+    _check_kept(program)
+    clients = [
+        client_part(draft.updates, _suffix(number), collections, program.kept) for number, draft in enumerate(drafts)
+    ]
     trips = [Trip(client, draft.sums, draft.known) for client, draft in zip(clients, drafts, strict=True)]
     state = {
         label: (path, Tensor(Argument(path, path, SERVER), 0, leaf))
@@ -135,9 +138,21 @@ def _work(client: ClientPart, entries: tuple[Aggregation, ...], phase: ServerPha
         update=_ports(client.updates),
         update_state=phase.update,
         aggregation=entries,
+        device_state=_ports(client.kept),
         temp=_ports(phase.temp),
         carried=_ports(phase.carried),
     )
+
+
+def _check_kept(program: FlatProgram) -> None:
+    trip = second_trip(program)
+    if program.kept and trip is not None:
+        raise CompilationError(
+            "clients keep state here, and what is broadcast comes from an aggregate of the same computation: state is "
+            "kept in one round trip",
+            where=getattr(trip.operation, "origin", None),
+            fix="make two computations of it, and pass what the first gives to the second",
+        )
 
 
 def _verify(draft: Draft, clients: Sequence[ClientPart]) -> None:

@@ -48,9 +48,13 @@ def verify_program(program: FlatProgram) -> None:
     for tensor in program.results:
         if tensor.region is not None or tensor.place not in (SERVER, None):
             raise mistake(f"the result has a tensor of {tensor.place}", tensor.operation.origin)
-    for tensor in reachable(program.results, through=True):
+    for before, after in program.kept:
+        if after.region is not None or after.place not in (CLIENTS, None) or after.type != before.type:
+            raise mistake(f"what clients keep is a {after.type} of {after.place}", after.operation.origin)
+    everything = reachable(program.roots, through=True)
+    for tensor in everything:
         _verify_tensor(tensor, None)
-    for operation in dict.fromkeys(t.operation for t in reachable(program.results, through=True)):
+    for operation in dict.fromkeys(t.operation for t in everything):
         _verify_operation(operation)
         for region in _regions(operation):
             _verify_region(region, operation)

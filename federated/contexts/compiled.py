@@ -24,6 +24,7 @@ from federated.contexts.running import PlanRunner
 from federated.language.arguments import gathered
 from federated.language.cohort import Clients
 from federated.language.errors import MisuseError
+from federated.language.kept import KeptStates
 from federated.language.notation import parse
 from federated.language.origin import here
 from federated.language.types import FederatedType, FunctionType, StructType, TensorType, Type
@@ -98,7 +99,11 @@ class CompiledComputation:
         clients = [(part, at(value, part.index)) for part in parts if part.is_clients]
         collections = self._collections
         tensors = self._runner.run(
-            WORK, self.state_of(value), lambda: examples_of(_only_clients(clients), collections, cohort), cohort
+            WORK,
+            self.state_of(value),
+            lambda: examples_of(_only_clients(clients), collections, cohort),
+            cohort,
+            KeptStates(self.plan.manifest.name, cohort),
         )
         return self.result_of(tensors)
 

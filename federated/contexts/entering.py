@@ -97,6 +97,7 @@ def fleet_context(
     bind: "Mapping[str, OnDevice] | None" = None,
     policy: "RoundPolicy | Mapping[str, Any] | None" = None,
     timeout_seconds: float = 600.0,
+    series: str | None = None,
 ) -> AbstractContextManager[Any]:
     """Run computations on the devices of an orchestrator's population: a call is a task of one round.
 
@@ -107,6 +108,8 @@ def fleet_context(
         policy: how the one round is held, as a `RoundPolicy` or its fields (`{"cohort": 20, "minimum_reports": 10}`);
             None for all devices of the population, each of which must report.
         timeout_seconds: how long a call waits before it cancels its task.
+        series: a name under which devices keep state from call to call, to go on with it in another context; None for
+            one of this context's own.
 
     Raises:
         MisuseError: no address or key, or a policy that is none.
@@ -116,7 +119,7 @@ def fleet_context(
 
     client = OperatorClient(_given("url", url, "FEDELTA_URL"), _given("api_key", api_key, "FEDELTA_API_KEY"))
     held = _round_policy(policy) if isinstance(policy, Mapping) else policy
-    return context_stack.pushed(FleetContext(client, population, bind or {}, held, timeout_seconds))
+    return context_stack.pushed(FleetContext(client, population, bind or {}, held, timeout_seconds, series))
 
 
 def _given(name: str, value: str | None, variable: str) -> str:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from federated.language.cohort import Clients
+from federated.language.computation import Computation
 from federated.language.errors import FederatedError, OutsideComputationError
 from federated.language.intrinsics import INTRINSICS
+from federated.language.kept import KeptStates, LocalStates
 from federated.language.local_body import LocalBody
 from federated.language.meanings import Run
 from federated.language.nodes import (
@@ -48,10 +50,12 @@ class Evaluation:
 
     Attributes:
         cohort: how many clients take part.
+        states: what they keep.
         environment: the runtime values of the names that are bound.
     """
 
     cohort: int
+    states: LocalStates
     environment: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, node: Node) -> Any:  # noqa: PLR0911 - one for each kind of node
@@ -112,11 +116,19 @@ class Evaluation:
         types: tuple[Type, ...] = (parameter,)
         if has_many and isinstance(parameter, StructType):
             types = tuple(parameter)
-        run = Run(types, node.type.result, self.cohort, dict(node.options), node.origin)
+        run = Run(types, node.type.result, self.cohort, dict(node.options), node.origin, self.states)
         return operator.run(run, argument if has_many else (argument,))
 
     def _with(self, name: str, value: Any) -> "Evaluation":
-        return Evaluation(self.cohort, {**self.environment, name: value})
+        return Evaluation(self.cohort, self.states, {**self.environment, name: value})
+
+
+def evaluated(computation: Computation, argument: Any, cohort: int) -> Any:
+    """The runtime value of a computation's result; what its clients keep is kept then."""
+    states = LocalStates(KeptStates(computation.__name__, cohort))
+    result = Evaluation(cohort, states).value(computation.as_node())(argument)
+    states.commit()
+    return result
 
 
 def is_federated(type_: Type) -> bool:

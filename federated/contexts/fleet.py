@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from federated.compiler.collections import Collections, OnDevice
 from federated.compiler.compiling import root_of
 from federated.compiler.fleet_rules import check_for_fleet
+from federated.compiler.naming import identifiers
 from federated.compiler.parameters import Part, parts_of
+from federated.compiler.planning import WORK
 from federated.contexts.compiled import CompiledComputation
 from federated.contexts.evaluation import is_federated
 from federated.contexts.fleet_arguments import bound_types, server_values
@@ -26,6 +29,7 @@ from federated.language.errors import ExecutionError, MisuseError, NothingForDev
 from federated.language.origin import here
 from federated.language.types import Type
 from plans import bundle
+from plans.bundle import Plan
 from wire import tensors
 from wire.errors import OperatorError
 from wire.operator import OperatorClient
@@ -44,6 +48,7 @@ class FleetContext:
         bind: a collection for each client parameter, by the parameter's name.
         policy: how the one round is held; None for all devices of the population, each of which must report.
         timeout_seconds: how long a call waits before it cancels its task.
+        series: under which name devices keep state from call to call; None for one of this context's own.
     """
 
     def __init__(
@@ -53,12 +58,14 @@ class FleetContext:
         bind: Mapping[str, OnDevice],
         policy: RoundPolicy | None,
         timeout_seconds: float,
+        series: str | None = None,
     ) -> None:
         self._client = client
         self._population = population
         self._bind = dict(bind)
         self._policy = policy
         self._timeout_seconds = timeout_seconds
+        self._series = series or uuid4().hex
         self._local = LocalContext()
         self._compiled: OrderedDict[Any, tuple[Computation, CompiledComputation]] = OrderedDict()
 
@@ -81,7 +88,8 @@ class FleetContext:
         except NothingForDevicesError:
             return self._local.invoke(computation, args, kwargs)
         try:
-            return one.result_of(self._held(computation.__name__, bundle.pack(one.with_state(value))))
+            plan = _of_series(one.with_state(value), self._series)
+            return one.result_of(self._held(computation.__name__, bundle.pack(plan)))
         except OperatorError as error:
             fix = "`fedelta serve` starts one, and says its address and its key"
             raise ExecutionError(f"the orchestrator: {error}", fix=fix if error.status is None else None) from error
@@ -143,6 +151,14 @@ class FleetContext:
         if not sizes[self._population]:
             raise ExecutionError(f"the population {self._population!r} has no devices", fix="enrol one first")
         return RoundPolicy(rounds=1, cohort=sizes[self._population])
+
+
+def _of_series(plan: Plan, series: str) -> Plan:
+    """The plan, whose devices go on with the state of the calls before, where they keep any."""
+    if not plan.manifest.work(WORK).device_state:
+        return plan
+    name = f"{series}/{identifiers([plan.manifest.name])[0]}"
+    return replace(plan, manifest=replace(plan.manifest, series=name))
 
 
 def _wait_for_round(client: OperatorClient, task: TaskView, timeout_seconds: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from federated.contexts.evaluation import Evaluation
+from federated.contexts.evaluation import evaluated
 from federated.contexts.python_values import cohort_of, denoted, presented
 from federated.language.arguments import gathered
 from federated.language.computation import Computation
@@ -31,4 +31,4 @@ class LocalContext:
             found = cohort_of(type_.parameter, argument, root)
             cohort = cohort if found is None else found
             value = denoted(type_.parameter, argument, cohort, root)
-        return presented(type_.result, Evaluation(cohort).value(computation.as_node())(value))
+        return presented(type_.result, evaluated(computation, value, cohort))

@@ -10,7 +10,7 @@ from federated.compiler.flat import FlatProgram
 from federated.compiler.parameters import parts_of
 from federated.compiler.planning import write_plan
 from federated.contexts.compiled import CompiledComputation, at, zero_of
-from federated.contexts.evaluation import Evaluation, is_federated
+from federated.contexts.evaluation import evaluated, is_federated
 from federated.contexts.local import LocalContext
 from federated.contexts.python_values import cohort_of, denoted, presented
 from federated.contexts.specialising import closed_type, known, with_parts
@@ -54,7 +54,7 @@ class PlanContext:
         try:
             compiled_ = self._compile(computation, value)
         except NothingForDevicesError:
-            return presented(type_.result, Evaluation(cohort).value(computation.as_node())(value))
+            return presented(type_.result, evaluated(computation, value, cohort))
         return compiled_.run(value, cohort)
 
     def _compile(self, computation: Computation, value: Any) -> CompiledComputation:

@@ -6,6 +6,7 @@ one, which every other way of running a program is held against.
 
     federated_broadcast            T@SERVER -> T@CLIENTS
     federated_map                  <(T -> U), {T}@P> -> {U}@P
+    federated_map_with_state       <(<S,T> -> <S,U>), {S}@CLIENTS, {T}@CLIENTS> -> {U}@CLIENTS
     federated_zip                  <{T}@P, {U}@P, …> -> {<T,U,…>}@P
     federated_value_at_clients     T -> T@CLIENTS                    also `…_at_server`
     federated_eval_at_clients      ( -> T) -> {T}@CLIENTS            also `…_at_server`
@@ -72,6 +73,7 @@ INTRINSICS: Mapping[str, Operator] = dict(
     [
         _row("federated_broadcast", "value", typing_rules.broadcast, meanings.broadcast),
         _row("federated_map", "fn arg", typing_rules.map_, meanings.map_),
+        _row("federated_map_with_state", "fn initial arg", typing_rules.map_with_state, meanings.map_with_state),
         _row("federated_zip", "value", typing_rules.zip_, meanings.zip_),
         _row("federated_value_at_clients", "value", typing_rules.value_at_clients, meanings.value_at_clients),
         _row("federated_value_at_server", "value", typing_rules.value_at_server, meanings.value_at_server),

@@ -3,7 +3,7 @@
 Plain and obvious on purpose: one client after the other, one element after the other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from federated.language.cohort import Clients, repeated, rows, stacked
 from federated.language.errors import ExecutionError
+from federated.language.kept import LocalStates, kept_name
 from federated.language.noising import noised_sum as noised
 from federated.language.origin import Origin
 from federated.language.placements import CLIENTS
@@ -38,6 +39,7 @@ class Run:
         cohort: how many clients take part.
         options: what the program chose beside the arguments.
         origin: the user's line.
+        states: what the clients keep.
     """
 
     arguments: tuple[Type, ...]
@@ -45,6 +47,7 @@ class Run:
     cohort: int
     options: dict[str, str]
     origin: Origin | None
+    states: LocalStates
 
     def member(self, index: int = 0) -> Type:
         """The member of the federated argument at `index`."""
@@ -68,6 +71,21 @@ def map_(run: Run, fn: Callable[[Any], Any], arg: Any) -> Any:
         return repeated(result.member, fn(arg.shared), run.cohort)
     together = fn.each(arg) if arg.count >= _MANY and hasattr(fn, "each") else None
     return together or stacked(result.member, [fn(row) for row in rows(federated.member, arg)])
+
+
+def map_with_state(run: Run, fn: Callable[[Any], Any], initial: Clients, arg: Clients) -> Clients:
+    """`fn` of what each client kept the last time, or its `initial`, and of its value."""
+    assert isinstance(run.result, FederatedType)  # noqa: S101 - the typing rule made it
+    operator, type_ = run.states.next_operator(), run.member(1)
+    specs = {kept_name(operator, leaf): tensor for leaf, tensor in enumerate(_flat(type_, type_))}
+    results = []
+    for client, (first, value) in enumerate(zip(rows(type_, initial), rows(run.member(2), arg), strict=True)):
+        before = run.states.before(client)
+        kept = _unflat(type_, iter([before[name] for name in specs])) if _is_kept(before, specs) else first
+        state, result = fn((kept, value))
+        run.states.leave(client, dict(zip(specs, _left(run, type_, state, client), strict=True)))
+        results.append(result)
+    return stacked(run.result.member, results)
 
 
 def zip_(run: Run, value: Any) -> Any:
@@ -245,6 +263,26 @@ def sequence_sum(run: Run, value: list[Any]) -> Any:
     return _of_tensors(type_.element, stacked(type_.element, value).column, _any_sum)
 
 
+def _is_kept(before: Mapping[str, Array], specs: Mapping[str, TensorType]) -> bool:
+    """Whether a client kept such a state the last time."""
+    return all(
+        name in before and (before[name].dtype, before[name].shape) == (spec.dtype, spec.shape)
+        for name, spec in specs.items()
+    )
+
+
+def _left(run: Run, type_: Type, state: Any, client: int) -> Iterator[Array]:
+    for leaf in _flat(type_, state):
+        array = np.asarray(leaf)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ExecutionError(
+                f"client {client} would keep {array[~np.isfinite(array)].flat[0]}; only finite values are kept",
+                where=run.origin,
+                fix="keep what there was before where the new state is not finite",
+            )
+        yield array
+
+
 def _any_sum(column: Array) -> Array:
     if column.dtype.kind != "f":
         return exact_sum(column)
@@ -348,6 +386,12 @@ def _flat(type_: Type, value: Any) -> Iterator[Any]:
             yield from _flat(element, inner)
     else:
         yield value
+
+
+def _unflat(type_: Type, leaves: Iterator[Any]) -> Any:
+    if isinstance(type_, StructType):
+        return tuple(_unflat(element, leaves) for element in type_)
+    return next(leaves)
 
 
 def _joined(value: Any, part: Callable[[Clients], Any]) -> Any:

@@ -37,6 +37,26 @@ def federated_map(fn: Any, arg: Any) -> Value:
     return _apply("federated_map", fn=_mapped(fn, node.type, "federated_map's fn"), arg=node)
 
 
+def federated_map_with_state(fn: Any, initial: Any, arg: Any) -> Value:
+    """`fn` of what each client kept the last time, and of its value: `<(<S,T> -> <S,U>), {S}, {T}> -> {U}@CLIENTS`.
+
+    What `fn` gives as the next state stays at the client, for the next run of the same computation; it is kept when the
+    client's contribution is accepted. `federated.language.kept` says who the same client is.
+
+    Args:
+        fn: takes the state and the value, gives the next state and the result.
+        initial: the state of a client that keeps nothing yet, `{S}@CLIENTS`, made of tensors of known shape.
+        arg: a federated value, or a structure of such, which is zipped.
+
+    Example:
+        >>> fed.federated_map_with_state(lambda count, x: (add(count, x), count), fed.federated_value(0, CLIENTS), xs)
+    """
+    name = "federated_map_with_state"
+    first, value = _federated(name, initial), _federated(name, arg)
+    function = to_function(fn, StructType([_member(first.type), _member(value.type)]), f"{name}'s fn")
+    return _apply(name, fn=function, initial=first, arg=value)
+
+
 def federated_zip(value: Any) -> Value:
     """Federated values side by side: `<{T}@P,{U}@P> -> {<T,U>}@P`."""
     _require("federated_zip")

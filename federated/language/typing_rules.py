@@ -50,6 +50,37 @@ def map_(fn: Type, arg: Type) -> Type:
     return FederatedType(function.result, federated.placement)
 
 
+def map_with_state(fn: Type, initial: Type, arg: Type) -> Type:
+    """`<(<S,T> -> <S,U>), {S}@CLIENTS, {T}@CLIENTS> -> {U}@CLIENTS`, where S is made of tensors of known shape."""
+    name = "federated_map_with_state"
+    state = _placed(f"{name}'s initial", initial, CLIENTS).member
+    value = _placed(f"{name}'s arg", arg, CLIENTS).member
+    for leaf in _leaves(state):
+        if (
+            not isinstance(leaf, TensorType)
+            or leaf.shape is None
+            or None in leaf.shape
+            or leaf.dtype.kind not in "biuf"
+        ):
+            raise MisuseError(
+                f"{name}'s state is made of numbers of known shape, found {leaf}",
+                fix="declare every size; a sequence is kept as one tensor",
+            )
+    function = _function(name, "fn", fn)
+    result = function.result
+    if not isinstance(result, StructType) or len(result) != 2:  # noqa: PLR2004 - a pair
+        raise MisuseError(
+            f"{name}'s fn gives a pair, the next state and the result, found {result}", fix="return state, result"
+        )
+    _assignable(
+        f"{name}'s fn must take the state and the argument",
+        FunctionType(StructType([state, value]), result),
+        function,
+    )
+    _assignable(f"{name}'s fn gives another state than it takes", state, result[0])
+    return FederatedType(result[1], CLIENTS)
+
+
 def zip_(value: Type) -> Type:
     """`<{T}@P, {U}@P, …> -> {<T,U,…>}@P`, of nested structures too."""
     federated = list(_federated_leaves(value))

@@ -39,11 +39,14 @@ class ClientWork:
         work: `(<weights=W,hparams=H,batches=B*> -> <update=…,weight=float32,metrics=M>)`.
         after: `(hparams, aggregate of the updates) -> hparams`, what the server makes of them after a round; on
             tensors.
+        first: for work that goes on with what a client kept, what it keeps before it has kept anything:
+            `(<weights=W,hparams=H> -> K)`. Then `work` takes `kept=K` as well, the last, and gives it beside the rest.
     """
 
     hparams: Hparams
     work: Computation
     after: Callable[[Hparams, Any], Hparams] = unchanged
+    first: Computation | None = None
 
 
 def training_work(model: FunctionalModel, optimizer: Optimizer, pull: Pull | None = None) -> ClientWork:
@@ -131,11 +134,17 @@ def followed_by(clients: ClientWork, change: Callable[[Any, Any], Any]) -> Clien
     assert isinstance(signature, FunctionType)  # noqa: S101 - as `ClientWork` says
     assert isinstance(signature.parameter, StructType)  # noqa: S101 - as `ClientWork` says
 
-    @federated_computation(*signature.parameter)
-    def work(weights: Any, hparams: Any, batches: Any) -> Any:
-        return change(clients.work(weights, hparams, batches), hparams)
+    if clients.first is None:
 
-    return replace(clients, work=work)
+        def work(weights: Any, hparams: Any, batches: Any) -> Any:
+            return change(clients.work(weights, hparams, batches), hparams)
+    else:
+
+        def work(weights: Any, hparams: Any, batches: Any, kept: Any) -> Any:  # type: ignore[misc]
+            done = clients.work(weights, hparams, batches, kept)
+            return OrderedDict(change(done, hparams), kept=done.kept)
+
+    return replace(clients, work=federated_computation(work, *signature.parameter))
 
 
 def evaluation_work(model: FunctionalModel) -> Computation:

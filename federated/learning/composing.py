@@ -21,6 +21,7 @@ from federated.language.operators import (
     federated_broadcast,
     federated_eval,
     federated_map,
+    federated_map_with_state,
     federated_sum,
     federated_zip,
 )
@@ -56,14 +57,7 @@ def compose(
 
     @tf_computation
     def first_state() -> LearningAlgorithmState:
-        weights = model.initial_weights
-        return LearningAlgorithmState(
-            ModelWeights(list(weights.trainable), list(weights.non_trainable)),
-            OrderedDict(),
-            OrderedDict(clients.hparams),
-            OrderedDict(),
-            server_optimizer.initialize(weights.trainable),
-        )
+        return first_state_of(model, clients, server_optimizer)
 
     @federated_computation
     def initialize() -> Any:
@@ -75,16 +69,9 @@ def compose(
 
     @tf_computation(state_type, aggregator_type, work_type["update"])
     def finalize(state: LearningAlgorithmState, aggregator: Any, mean: Any) -> LearningAlgorithmState:
-        weights = state.global_model_weights
-        gradient = [-delta for delta in mean["trainable"]]
-        optimizer, trainable = server_optimizer.next(state.finalizer, weights.trainable, gradient)
-        statistics = [s + delta for s, delta in zip(weights.non_trainable, mean["non_trainable"], strict=True)]
+        weights, optimizer = moved_by(state, server_optimizer, mean)
         return LearningAlgorithmState(
-            ModelWeights(list(trainable), statistics),
-            state.distributor,
-            clients.after(state.client_work, mean),
-            aggregator,
-            OrderedDict((name, optimizer[name]) for name in state.finalizer),
+            weights, state.distributor, clients.after(state.client_work, mean), aggregator, optimizer
         )
 
     report = tf_computation(means_of, work_type["metrics"])
@@ -92,7 +79,7 @@ def compose(
     @federated_computation(FederatedType(state_type, SERVER), FederatedType(SequenceType(model.batch_type), CLIENTS))
     def next_round(state: Any, data: Any) -> Any:
         at_clients = federated_broadcast(federated_zip((state.global_model_weights, state.client_work)))
-        done = federated_map(lambda own: clients.work(own[0][0], own[0][1], own[1]), (at_clients, data))
+        done = _done(clients, at_clients, data)
         weight = done.weight if is_weighted else federated_map(tf_computation(_counts, np.float32), done.weight)
         aggregated = aggregation.next(state.aggregator, done.update, *([weight] if takes_weight else []))
         new_state = federated_map(finalize, (state, aggregated.state, aggregated.result))
@@ -101,6 +88,40 @@ def compose(
         return new_state, federated_zip(measured)
 
     return LearningProcess(initialize, next_round, model.classes)
+
+
+def first_state_of(model: FunctionalModel, clients: ClientWork, server_optimizer: Optimizer) -> LearningAlgorithmState:
+    """What a process starts from, as arrays; the aggregator remembers nothing."""
+    weights = model.initial_weights
+    return LearningAlgorithmState(
+        ModelWeights(list(weights.trainable), list(weights.non_trainable)),
+        OrderedDict(),
+        OrderedDict(clients.hparams),
+        OrderedDict(),
+        server_optimizer.initialize(weights.trainable),
+    )
+
+
+def moved_by(state: LearningAlgorithmState, server_optimizer: Optimizer, mean: Any) -> tuple[ModelWeights, Any]:
+    """The model after the server's step along a mean of updates, and the optimizer's state; on tensors."""
+    weights = state.global_model_weights
+    gradient = [-delta for delta in mean["trainable"]]
+    optimizer, trainable = server_optimizer.next(state.finalizer, weights.trainable, gradient)
+    statistics = [s + delta for s, delta in zip(weights.non_trainable, mean["non_trainable"], strict=True)]
+    after = OrderedDict((name, optimizer[name]) for name in state.finalizer)
+    return ModelWeights(list(trainable), statistics), after
+
+
+def _done(clients: ClientWork, at_clients: Any, data: Any) -> Any:
+    """What every client's work comes to; what it keeps stays with it."""
+    if clients.first is None:
+        return federated_map(lambda own: clients.work(own[0][0], own[0][1], own[1]), (at_clients, data))
+
+    def keep(kept: Any, own: Any) -> Any:
+        done = clients.work(own[0][0], own[0][1], own[1], kept)
+        return done.kept, OrderedDict(update=done.update, weight=done.weight, metrics=done.metrics)
+
+    return federated_map_with_state(keep, federated_map(clients.first, at_clients), (at_clients, data))
 
 
 def _at_server(computation: Computation) -> Type:

@@ -1,7 +1,7 @@
 """Updates that hold more than a model's: what an algorithm's clients report beside `trainable` and `non_trainable`.
 
-The model's part goes through the aggregator that the user gave; the rest is a mean with the same weights, for the
-algorithm's server to use.
+The model's part goes through the aggregator that the user gave; the rest is a mean with the same weights, or what else
+the algorithm says, for its server to use.
 """
 
 from collections import OrderedDict
@@ -31,10 +31,12 @@ class ModelUpdateFactory:
     Attributes:
         model: aggregates `<trainable=…,non_trainable=…>`.
         finish: what is made of the whole aggregate, on tensors; None for nothing.
+        others: aggregates the rest, without weights; None for the mean with the model's.
     """
 
     model: AggregationFactory
     finish: Callable[[Any], Any] | None = None
+    others: AggregationFactory | None = None
 
     @property
     def is_weighted(self) -> bool:
@@ -47,14 +49,15 @@ class ModelUpdateFactory:
         names = [str(name) for name in value_type.names()]
         others = [name for name in names if name not in MODEL]
         model = self.model.create(_part(value_type, MODEL), weight_type)
-        means = MeanFactory() if self.is_weighted else UnweightedMeanFactory()
-        rest = means.create(_part(value_type, others), weight_type)
+        factory = self.others or (MeanFactory() if self.is_weighted else UnweightedMeanFactory())
+        rest = factory.create(_part(value_type, others), weight_type if factory.is_weighted else None)
         finish = tf_computation(self.finish or (lambda aggregate: aggregate), value_type)
 
         def next_round(state: Any, value: Any, *weight: Any) -> Any:
             aggregated = model.next(state, _chosen(value, MODEL), *weight)
-            mean = rest.next(rest.initialize(), _chosen(value, others), *weight)
-            parts = {name: getattr((aggregated if name in MODEL else mean).result, name) for name in names}
+            told = weight if factory.is_weighted else ()
+            found = rest.next(rest.initialize(), _chosen(value, others), *told)
+            parts = {name: getattr((aggregated if name in MODEL else found).result, name) for name in names}
             whole = federated_map(finish, federated_zip(OrderedDict(parts)))
             return MeasuredProcessOutput(aggregated.state, whole, aggregated.measurements)
 

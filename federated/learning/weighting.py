@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from federated.backends.tf_computation import tf_computation
-from federated.learning.client_work import ClientWork, followed_by, means_of, metrics_type
-from federated.learning.models import FunctionalModel
+from federated.language.types import StructType, Type
+from federated.learning.client_work import ClientWork, followed_by, means_of
 
 
 class ClientWeighting(enum.Enum):
@@ -21,7 +21,7 @@ Weighting = ClientWeighting | Callable[[Any], Any]
 """Or a function of a client's metrics, tensors by name as in `["client_work"]["train"]`, that gives 0 or more."""
 
 
-def weighted_by(model: FunctionalModel, clients: ClientWork, weighting: Weighting) -> ClientWork:
+def weighted_by(clients: ClientWork, weighting: Weighting) -> ClientWork:
     """The same work, whose `weight` is what a client counts for; 0 for one without examples.
 
     A `ClientWeighting` needs no other weight than the examples, and changes nothing here.
@@ -30,7 +30,11 @@ def weighted_by(model: FunctionalModel, clients: ClientWork, weighting: Weightin
         return clients
     function = weighting
 
-    @tf_computation(metrics_type(model))
+    work_type = clients.work.type_signature.result
+    assert isinstance(work_type, StructType)  # noqa: S101 - as `ClientWork` says
+    metrics_type: Type = work_type["metrics"]
+
+    @tf_computation(metrics_type)
     def weigh(sums: Any) -> Any:
         from federated.backends.mathematics import cast, where
 

@@ -5,7 +5,9 @@ where it has them: `fed.simulation.datasets.ClientData`, `fed.simulation.build_u
 """
 
 from federated.simulation import datasets
+from federated.simulation.asynchronous import half_normal, train_asynchronously
 from federated.simulation.availability import Availability, Trace, always
+from federated.simulation.device_states import DeviceStates
 from federated.simulation.errors import CheckpointError, DataError, SimulationError
 from federated.simulation.results import RoundResult, TrainingResult
 from federated.simulation.sampling import build_uniform_sampling_fn
@@ -15,6 +17,7 @@ __all__ = [
     "Availability",
     "CheckpointError",
     "DataError",
+    "DeviceStates",
     "RoundResult",
     "SimulationError",
     "Trace",
@@ -22,5 +25,7 @@ __all__ = [
     "always",
     "build_uniform_sampling_fn",
     "datasets",
+    "half_normal",
     "train",
+    "train_asynchronously",
 ]

@@ -6,8 +6,10 @@ import numpy as np
 
 from federated.simulation.errors import SimulationError
 
-_COHORT, _DROPOUT, _ORDER = range(3)
-"""What is drawn in a round; each has a stream of its own, so that none changes another."""
+_COHORT, _DROPOUT, _ORDER, _NEXT, _DELAY = range(5)
+"""What is drawn in a round, or for a client of an asynchronous run; each has a stream of its own, so that none changes
+another.
+"""
 
 
 def build_uniform_sampling_fn(sample_range: Sequence[str], *, seed: int = 0) -> Callable[[int, int], list[str]]:
@@ -32,6 +34,16 @@ def dropped(count: int, probability: float, seed: int, round_number: int) -> lis
     """For each of a cohort whether it is lost before it reports."""
     random = np.random.default_rng([seed, _DROPOUT, round_number])
     return [bool(lost) for lost in random.random(count) < probability]
+
+
+def next_client(idle: Sequence[str], seed: int, number: int) -> str:
+    """The client that begins as the number-th of an asynchronous run: any of the idle ones."""
+    return idle[int(np.random.default_rng([seed, _NEXT, number]).integers(len(idle)))]
+
+
+def delay_random(seed: int, number: int) -> np.random.Generator:
+    """What decides how long the number-th client of an asynchronous run takes."""
+    return np.random.default_rng([seed, _DELAY, number])
 
 
 def order_seed(seed: int, round_number: int) -> int:

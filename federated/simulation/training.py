@@ -21,6 +21,7 @@ from federated.learning.process import LearningProcess, LearningProcessOutput
 from federated.simulation import checkpoints, results, sampling
 from federated.simulation.availability import Availability, always
 from federated.simulation.datasets.client_data import ClientData, Cohort
+from federated.simulation.device_states import DeviceStates
 from federated.simulation.errors import SimulationError
 from federated.simulation.results import ABANDONED, COMPLETED, RoundResult, TrainingResult
 
@@ -28,6 +29,7 @@ Evaluate = Callable[[Any], Mapping[str, float]]
 """From the process's state, a name and a number for whatever is measured of it."""
 
 TABLE = "rounds.csv"
+KEPT = "device_states"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class _Plan:
     availability: Availability
     dropout: float
     seed: int
+    states: DeviceStates
 
 
 def train(
@@ -75,7 +78,8 @@ def train(
         availability: who is there in which round.
         dropout: how likely a client is to be lost before it reports.
         initial_state: what to start from; None for the process's own first state.
-        directory: where the checkpoint and the table `rounds.csv` go, and from which a run is taken up again.
+        directory: where the checkpoint, the table `rounds.csv` and what clients keep between rounds go, and from which
+            a run is taken up again.
         checkpoint_every: after how many rounds the checkpoint is written; after the last one it always is.
 
     Raises:
@@ -89,23 +93,30 @@ def train(
             f"checkpoint_every {checkpoint_every} and dropout {dropout}: "
             "counts are at least 1 and dropout lies within 0 and 1"
         )
-    plan = _Plan(process, data, clients_per_round, batch_size, epochs, max_examples, availability, dropout, seed)
-    with _context():
+    folder = None if directory is None else Path(directory)
+    states = DeviceStates(None if folder is None else folder / KEPT)
+    plan = _Plan(
+        process, data, clients_per_round, batch_size, epochs, max_examples, availability, dropout, seed, states
+    )
+    with entered():
         state = process.initialize() if initial_state is None else initial_state
         settings = _settings(plan)
-        folder = None if directory is None else Path(directory)
         done: list[RoundResult] = []
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             state, done = checkpoints.load(folder, state, settings) or (state, done)
+            states.rewind(len(done))
         with tqdm(total=rounds, initial=len(done), unit="round", disable=not show_progress) as bar:
             while len(done) < rounds:
                 number = len(done) + 1
+                states.begin_round(number)
                 is_measured = number % evaluate_every == 0 or number == rounds
                 state, result = _round(plan, state, number, evaluate if is_measured else None)
                 done.append(result)
                 if folder is not None and (number % checkpoint_every == 0 or number == rounds):
+                    states.flush()
                     checkpoints.save(folder, state, done, settings)
+                    states.saved(number)
                     results.write_table(folder / TABLE, [row for one in done for row in one.rows()])
                 bar.set_postfix(_shown(result))
                 bar.update()
@@ -131,7 +142,7 @@ def _trained(plan: _Plan, state: Any, cohort: Cohort, result: RoundResult) -> tu
     """The state after a round over these clients, unless it is abandoned."""
     counting = _CountingCohort(cohort)
     after: LearningProcessOutput | None = None
-    with refusals.counted() as refused:
+    with refusals.counted() as refused, plan.states.of(cohort.client_ids):
         try:
             after = plan.process.next(state, counting)
         except ExecutionError:
@@ -170,7 +181,8 @@ def _cohort(plan: _Plan, names: Sequence[str], number: int) -> Cohort:
     return plan.data.cohort(names, plan.batch_size, seed=seed, epochs=plan.epochs, max_examples=plan.max_examples)
 
 
-def _context() -> AbstractContextManager[Any]:
+def entered() -> AbstractContextManager[Any]:
+    """The context that was entered, or else one of plans."""
     return nullcontext() if context_stack.frames() else plan_context()
 
 

@@ -152,6 +152,12 @@ CONTRADICTIONS: dict[str, tuple[Manifest, str]] = {
     "a server's metric that is no scalar": (with_work(server_metrics={"m": VECTOR}), "the metric 'm' is"),
     "an update that is a metric": (with_work(metrics={"w": SCALAR}), "finish gives w for two purposes"),
     "an update that is device state": (with_work(device_state={"b": SCALAR}), "finish gives b for two purposes"),
+    "device state that says whether it is there": (
+        with_work(device_state={"has_state": SCALAR}),
+        "begin takes has_state for two purposes",
+    ),
+    "device state that is broadcast": (with_work(device_state={"client_learning_rate": SCALAR}), "begin takes client_"),
+    "a series without a name": (replace(PLAN.manifest, series=""), "the series '' does not match"),
     "a server's metric that is state": (with_work(server_metrics={"b": SCALAR}), "update gives b for two purposes"),
     "a seed that is broadcast": (with_work(seed="w"), "begin takes w for two purposes"),
     "a weight that is an input": (with_pass(example_weight="x"), "step takes x for two purposes"),
@@ -319,7 +325,6 @@ def test_a_contradiction_is_refused_by_name(found: Manifest, message: str) -> No
 UNSUPPORTED: dict[str, tuple[Manifest, str]] = {
     "an unknown feature": (replace(PLAN.manifest, required_features=("mean", "telepathy")), "the feature 'telepathy'"),
     "two phases": (replace(PLAN.manifest, phases=PLAN.manifest.phases * 2), "2 phases over one cohort"),
-    "device state": (with_work(device_state={"kept": SCALAR}), "state that a device keeps between rounds"),
     "a filter": (selected(filter=(Condition("age", Operator.LESS, 18),)), "a filter over examples"),
     "a step": (aggregated(steps=(Step("clip", {"norm": 1.0}),)), "the aggregation step 'clip'"),
     "sums of 32 bits": (aggregated(bits=32, fraction_bits=16), "sums of 32 bits"),

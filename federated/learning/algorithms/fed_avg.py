@@ -32,7 +32,7 @@ def build_weighted_fed_avg(
     """
     return compose(
         model,
-        weighted_by(model, training_work(model, client_optimizer_fn), client_weighting),
+        weighted_by(training_work(model, client_optimizer_fn), client_weighting),
         server_optimizer_fn or build_sgdm(1.0),
         is_weighted=is_by_weight(client_weighting),
         aggregator=model_aggregator,

@@ -39,7 +39,7 @@ def build_weighted_fed_avg_with_optimizer_schedule(
     clients = replace(training_work(model, optimizer), after=_next_round)
     return compose(
         model,
-        weighted_by(model, clients, client_weighting),
+        weighted_by(clients, client_weighting),
         server_optimizer_fn or build_sgdm(1.0),
         is_weighted=is_by_weight(client_weighting),
         aggregator=model_aggregator,

@@ -56,7 +56,7 @@ def build_fed_nova(
     clients = _normalised(training_work(model, client_optimizer_fn))
     return compose(
         model,
-        weighted_by(model, clients, client_weighting),
+        weighted_by(clients, client_weighting),
         server_optimizer_fn or build_sgdm(1.0),
         is_weighted=is_by_weight(client_weighting),
         aggregator=ModelUpdateFactory(model_aggregator or MeanFactory(), _rescaled),

@@ -32,7 +32,7 @@ def build_weighted_fed_prox(
     clients = training_work(model, client_optimizer_fn, towards_the_server(proximal_strength))
     return compose(
         model,
-        weighted_by(model, clients, client_weighting),
+        weighted_by(clients, client_weighting),
         server_optimizer_fn or build_sgdm(1.0),
         is_weighted=is_by_weight(client_weighting),
         aggregator=model_aggregator,

@@ -48,7 +48,7 @@ def build_weighted_mime_lite(
     """
     return compose(
         model,
-        weighted_by(model, _mimicking_work(model, base_optimizer), client_weighting),
+        weighted_by(_mimicking_work(model, base_optimizer), client_weighting),
         server_optimizer or build_sgdm(1.0),
         is_weighted=is_by_weight(client_weighting),
         aggregator=ModelUpdateFactory(model_aggregator or MeanFactory()),

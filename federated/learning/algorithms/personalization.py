@@ -19,7 +19,7 @@ from federated.language.origin import here
 from federated.language.placements import CLIENTS, SERVER
 from federated.language.types import FederatedType, SequenceType, StructType, TensorType
 from federated.learning.algorithms.fed_eval import Evaluation
-from federated.learning.client_work import ClientWork, evaluation_work, means_of, training_work
+from federated.learning.client_work import evaluation_work, means_of, training_work
 from federated.learning.models import FunctionalModel
 from federated.learning.optimizers import Optimizer
 
@@ -43,14 +43,6 @@ def build_personalization_eval(
     Raises:
         MisuseError: the model has no such metric.
     """
-    return evaluation_around(model, training_work(model, client_optimizer_fn), metric)
-
-
-def evaluation_around(model: FunctionalModel, training: ClientWork, metric: str | None) -> Evaluation:
-    """The evaluation before and after what a client does to have a model of its own.
-
-    See `build_personalization_eval`.
-    """
     chosen = metric or (next(iter(model.metrics)) if len(model.metrics) == 1 else None)
     if chosen not in model.metrics:
         raise MisuseError(
@@ -58,7 +50,7 @@ def evaluation_around(model: FunctionalModel, training: ClientWork, metric: str 
             where=here(),
             fix="give the model a metric from 0 to 1, and name it",
         )
-    evaluation = evaluation_work(model)
+    training, evaluation = training_work(model, client_optimizer_fn), evaluation_work(model)
     sums_type = evaluation.type_signature.result
     assert isinstance(sums_type, StructType)  # noqa: S101 - as `evaluation_work` says
 

@@ -70,6 +70,40 @@ def test_the_largest_elements_are_sent_and_the_others_lost() -> None:
     np.testing.assert_array_equal(output.result, [0.0, -2.0, 0.0, 7.0, 4.0])
 
 
+COHORTS = (["a", "b", "c"], ["c", "a"], ["b"], ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("context", [fed.local_context, fed.plan_context])
+def test_what_is_not_sent_comes_later(context: Any) -> None:
+    """Algorithm 1 of "Sparsified SGD with Memory", over rounds in which not everyone takes part."""
+    process = TopKFactory(0.25, error_feedback=True).create(vector(8))
+    states, errors = fed.simulation.DeviceStates(), {name: np.zeros(8) for name in "abc"}
+    with context():
+        state = process.initialize()
+        for number, cohort in enumerate(COHORTS):
+            given = values(len(cohort), seed=number, length=8)
+            expected = np.zeros(8)
+            for name, v in zip(cohort, given, strict=True):
+                p = errors[name] + v
+                sent = np.where(np.abs(p) >= np.sort(np.abs(p))[-2], p, 0)
+                errors[name], expected = p - sent, expected + sent
+            with states.of(cohort):
+                output = process.next(state, given)
+            state = output.state
+            np.testing.assert_allclose(output.result, expected, atol=1e-6)
+    for name, error in errors.items():
+        (kept,) = (states.read(process.next.__name__, name) or {}).values()
+        np.testing.assert_allclose(kept, error, atol=1e-6)
+
+
+def test_a_residual_costs_the_plan_no_constant_of_its_size() -> None:
+    plans = []
+    for error_feedback in (False, True):
+        process = TopKFactory(0.01, error_feedback=error_feedback).create(vector(100_000))
+        plans.append(fed.compiled(process.next, process.initialize(), [np.zeros(100_000, np.float32)]).plan)
+    assert len(plans[1].client) < len(plans[0].client) + 10_000
+
+
 def test_structures_and_weights_go_through_compression() -> None:
     type_ = to_type({"kernel": (np.float32, [3, 2]), "bias": np.float32})
     given = [{"kernel": np.full((3, 2), 2.0, np.float32), "bias": 2.0}, {"kernel": np.ones((3, 2)), "bias": 1.0}]

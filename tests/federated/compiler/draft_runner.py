@@ -14,14 +14,16 @@ from federated.contexts.cohort_examples import MemoryExamples
 from federated.contexts.compiled import CompiledComputation
 from federated.contexts.plan import specialised
 from federated.contexts.python_values import cohort_of, denoted
-from federated.contexts.running import Cohort
+from federated.contexts.running import Cohort, kept_of
 from federated.language.arguments import gathered
 from federated.language.computation import Computation
 from federated.language.errors import ExecutionError
+from federated.language.kept import KeptStates
 from federated.language.types import FunctionType
 from plans import client, server
 from plans.accumulators.work import WorkAccumulator
 from plans.bundle import Plan
+from plans.client import ClientResult
 from plans.errors import PlanError
 from plans.manifest import Port
 from plans.program import FLAG, Program, bind
@@ -63,13 +65,15 @@ class _Runner:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
 
-    def run(self, work: str, state: Mapping[str, Array], cohort: Cohort, count: int) -> dict[str, Array]:
+    def run(
+        self, work: str, state: Mapping[str, Array], cohort: Cohort, count: int, kept: KeptStates
+    ) -> dict[str, Array]:
         try:
-            return self._result(state, cohort, count)
+            return self._result(state, cohort, count, kept)
         except PlanError as error:
             raise ExecutionError(str(error)) from error
 
-    def _result(self, state: Mapping[str, Array], cohort: Cohort, count: int) -> dict[str, Array]:
+    def _result(self, state: Mapping[str, Array], cohort: Cohort, count: int, kept: KeptStates) -> dict[str, Array]:
         manifest, at_server = self._draft.manifest, cast(Program, DraftProgram(self._draft.server))
         carried: dict[str, Array] = {}
         result: dict[str, Array] = {}
@@ -79,18 +83,22 @@ class _Runner:
             known = {**state, **carried, **prepared.temp}
             totals = WorkAccumulator(one, max(count, 1), at_server, known=known)
             for number, examples in enumerate(cohort()):
-                totals.accumulate(self._update(one, prepared.broadcast, examples, number))
+                found = self._found(one, prepared.broadcast, examples, number, kept)
+                totals.accumulate(found.update)
+                if one.device_state:
+                    kept.keep(number, found.device_state)
             updated = server.update(
                 at_server, manifest, one, state, totals.finalize(), temp=prepared.temp, carried=carried
             )
             carried, result = updated.carried, updated.result
         return result
 
-    def _update(
-        self, work: Any, broadcast: Tensors, examples: Mapping[str, MemoryExamples], seed: int
-    ) -> dict[str, Array]:
+    def _found(
+        self, work: Any, broadcast: Tensors, examples: Mapping[str, MemoryExamples], number: int, kept: KeptStates
+    ) -> ClientResult:
         program = cast(Program, DraftProgram(self._draft.client))
-        return client.run(program, work, broadcast, examples, seed=seed).update
+        before = kept_of(work, kept.before(number)) if work.device_state else None
+        return client.run(program, work, broadcast, examples, seed=number, device_state=before)
 
 
 class DraftProgram:

@@ -73,11 +73,18 @@ def _divide(flat: Sequence[Array]) -> list[Array]:
         return [np.asarray(value / total.astype(value.dtype), value.dtype) for value in sums]
 
 
+def _choose(flat: Sequence[Array]) -> list[Array]:
+    which, *values = flat
+    half = len(values) // 2
+    return [np.where(which > 0, one, other) for one, other in zip(values[:half], values[half:], strict=True)]
+
+
 _ARITHMETIC = {
     "add_float": _add_float,
     "add_integer": lambda flat: [np.asarray(flat[0] + flat[1].astype(np.int64), np.int64)],
     "settle_float32": lambda flat: [np.asarray(flat[0] + flat[1], np.float32)],
     "settle_int32": _settle_integer,
+    "choose": _choose,
     "weigh": _weigh,
     "divide": _divide,
     "items": lambda flat: list(flat[0]),

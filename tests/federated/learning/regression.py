@@ -55,6 +55,28 @@ def assert_rounds_are(
     return state, metrics
 
 
+COHORTS = (["a", "b"], ["c", "a"], ["b", "c"], ["a", "c"])
+"""Who takes part in which round, of the clients of `REMEMBERING`."""
+
+REMEMBERING = {"a": CLIENTS[0], "b": CLIENTS[1], "c": [CLIENTS[0][2], CLIENTS[1][0]]}
+"""Three clients of 10, 7 and 6 examples, for algorithms whose clients keep something."""
+
+
+def assert_remembering_rounds_are(
+    process: Any, context: str, by_hand: Iterable[oracle.Weights]
+) -> tuple[fed.simulation.DeviceStates, Any]:
+    """As `assert_rounds_are`, over `COHORTS`; what the clients keep, and the last metrics."""
+    states = fed.simulation.DeviceStates()
+    with CONTEXTS[context]():
+        state, metrics = process.initialize(), None
+        for cohort, expected in zip(COHORTS, by_hand, strict=True):
+            with states.of(cohort):
+                state, metrics = process.next(state, [REMEMBERING[name] for name in cohort])
+            for found, value in zip(process.get_model_weights(state).trainable, expected, strict=True):
+                np.testing.assert_allclose(found, value, atol=1e-6)
+    return states, metrics
+
+
 def plus(weights: oracle.Weights, step: Iterable[Array], scale: float = 1.0) -> oracle.Weights:
     """w + scale · step."""
     return [w + scale * s for w, s in zip(weights, step, strict=True)]

@@ -22,14 +22,18 @@ NAMES = [f"{n}" for n in range(8)]
 
 @pytest.fixture(scope="module")
 def process() -> Any:
-    """Softmax regression of three classes by FedAvg."""
+    """Softmax regression by FedAvg."""
+    return fed.learning.algorithms.build_weighted_fed_avg(softmax(), fed.learning.optimizers.build_sgdm(0.1))
+
+
+def softmax() -> Any:
+    """Softmax regression of three classes."""
     import keras
 
     keras.utils.set_random_seed(3)
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model = fed.learning.models.functional_model_from_keras(network, loss)
-    return fed.learning.algorithms.build_weighted_fed_avg(model, fed.learning.optimizers.build_sgdm(0.1))
+    return fed.learning.models.functional_model_from_keras(network, loss)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,6 +117,32 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(process: Any, tmp_pat
     resumed = held(process, clients(), 6, directory=tmp_path, **options)
     assert same(process, whole.state, resumed.state)
     assert [without_time(one) for one in whole.rounds] == [without_time(one) for one in resumed.rounds]
+
+
+def test_what_clients_keep_goes_on_from_the_checkpoint_too(tmp_path: Path) -> None:
+    """Here a run is cut in the third round, whose states are on the disk, and the checkpoint is of the second."""
+    personal = fed.learning.algorithms.build_ditto(softmax(), 0.5, fed.learning.optimizers.build_sgdm(0.1))
+    options: dict[str, Any] = {"clients_per_round": 4, "checkpoint_every": 2}
+    whole = held(personal, clients(), 5, directory=tmp_path / "whole", **options)
+    rounds = []
+
+    def cut(state: Any) -> dict[str, float]:
+        rounds.append(state)
+        if len(rounds) == 3:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        held(personal, clients(), 5, directory=tmp_path / "cut", evaluate=cut, **options)
+    resumed = held(personal, clients(), 5, directory=tmp_path / "cut", **options)
+    assert same(personal, whole.state, resumed.state)
+    assert [without_time(one) for one in whole.rounds] == [without_time(one) for one in resumed.rounds]
+    found = [fed.simulation.DeviceStates(tmp_path / run / "device_states") for run in ("whole", "cut")]
+    for name in NAMES:
+        one, other = (states.read(personal.next_computation.__name__, name) or {} for states in found)
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[key], other[key]) for key in one)
+    assert resumed.rounds[-1].metrics["personal_loss"] > 0
 
 
 def without_time(result: RoundResult) -> dict[str, Any]:

@@ -313,3 +313,14 @@ def _() -> None:
 @wrong("A collection whose name no plan can hold")
 def _() -> None:
     fed.on_device("Room temperature")
+
+
+@wrong("State that is kept over two round trips")
+def _() -> None:
+    @fed.federated_computation(FLOATS)
+    def twice(readings: Any) -> Any:
+        mean = fed.federated_broadcast(fed.federated_mean(readings))
+        return fed.federated_sum(fed.federated_map_with_state(lambda kept, x: (x, kept), mean, readings))
+
+    with fed.plan_context(), fed.simulation.DeviceStates().of(["roof"]):
+        twice([1.0])

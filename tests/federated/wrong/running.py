@@ -157,3 +157,26 @@ def _() -> None:
         lambda k, m, v: fed.federated_select(k, m, v, lambda x, _: x), keys, value, value
     )
     chosen([[0], [3]], 3, 7)
+
+
+@fed.federated_computation(FLOATS)
+def last_readings(readings: Any) -> Any:
+    zero = fed.federated_value(np.float32(0), fed.CLIENTS)
+    return fed.federated_sum(fed.federated_map_with_state(lambda kept, x: (x, kept), zero, readings))
+
+
+@wrong("Clients that keep state, and that nobody knows")
+def _() -> None:
+    last_readings([1.0, 2.0])
+
+
+@wrong("Ids of other clients than take part")
+def _() -> None:
+    with fed.simulation.DeviceStates().of(["roof"]):
+        last_readings([1.0, 2.0])
+
+
+@wrong("A state that is not finite")
+def _() -> None:
+    with fed.simulation.DeviceStates().of(["roof"]):
+        last_readings([float("inf")])
