@@ -43,6 +43,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             evaluate=asked.evaluate,
             evaluate_every=asked.evaluate_every,
             directory=asked.directory,
+            outputs=asked.outputs,
             show_progress=not arguments.no_progress,
         )
     weights = asked.process.get_model_weights(result.state)

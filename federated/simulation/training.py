@@ -5,7 +5,7 @@ last checkpoint with the very numbers that it would have had.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,14 +18,13 @@ from federated.contexts.entering import plan_context
 from federated.language import context_stack
 from federated.language.errors import ExecutionError
 from federated.learning.process import LearningProcess, LearningProcessOutput
-from federated.simulation import checkpoints, results, sampling
+from federated.simulation import checkpoints, sampling
 from federated.simulation.availability import Availability, always
 from federated.simulation.datasets.client_data import ClientData, Cohort
 from federated.simulation.errors import SimulationError
+from federated.simulation.evaluation import Evaluate
+from federated.simulation.outputs import Output, table
 from federated.simulation.results import ABANDONED, COMPLETED, RoundResult, TrainingResult
-
-Evaluate = Callable[[Any], Mapping[str, float]]
-"""From the process's state, a name and a number for whatever is measured of it."""
 
 TABLE = "rounds.csv"
 
@@ -61,6 +60,7 @@ def train(
     dropout: float = 0.0,
     initial_state: Any = None,
     directory: str | Path | None = None,
+    outputs: Sequence[Output] = (),
     checkpoint_every: int = 10,
     show_progress: bool = True,
 ) -> TrainingResult:
@@ -76,7 +76,9 @@ def train(
         dropout: how likely a client is to be lost before it reports.
         initial_state: what to start from; None for the process's own first state.
         directory: where the checkpoint and the table `rounds.csv` go, and from which a run is taken up again.
-        checkpoint_every: after how many rounds the checkpoint is written; after the last one it always is.
+        outputs: what else becomes of the rounds; see `federated.simulation.outputs`.
+        checkpoint_every: after how many rounds the checkpoint and the outputs are written; after the last one they
+            always are.
 
     Raises:
         SimulationError: an argument that no round can be held with.
@@ -98,15 +100,18 @@ def train(
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             state, done = checkpoints.load(folder, state, settings) or (state, done)
+            outputs = [table(folder / TABLE), *outputs]
         with tqdm(total=rounds, initial=len(done), unit="round", disable=not show_progress) as bar:
             while len(done) < rounds:
                 number = len(done) + 1
                 is_measured = number % evaluate_every == 0 or number == rounds
                 state, result = _round(plan, state, number, evaluate if is_measured else None)
                 done.append(result)
-                if folder is not None and (number % checkpoint_every == 0 or number == rounds):
-                    checkpoints.save(folder, state, done, settings)
-                    results.write_table(folder / TABLE, [row for one in done for row in one.rows()])
+                if number % checkpoint_every == 0 or number == rounds:
+                    if folder is not None:
+                        checkpoints.save(folder, state, done, settings)
+                    for output in outputs:
+                        output(done)
                 bar.set_postfix(_shown(result))
                 bar.update()
     return TrainingResult(state, tuple(done))
