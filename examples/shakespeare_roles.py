@@ -1,6 +1,6 @@
 """The next character of a speech, learned from Shakespeare's roles, by federated averaging, ten roles a round.
 
-    python examples/shakespeare_roles.py ROLES.jsonl.gz [--rounds 200] [--seed 1] [--plot CURVE.png]
+    python examples/shakespeare_roles.py ROLES.jsonl.gz [--rounds 100] [--seed 1] [--plot CURVE.png]
 
 ROLES.jsonl.gz holds a JSON object a line: `client` (a role of a play) and `speeches` (a list of what it says). A role's
 speeches are cut into runs of 40 characters, and the model says after each character which one follows. Of every role
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
     """Train on the roles, and, to compare, where all speeches are in one place; print and draw the accuracy of both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="ROLES.jsonl.gz")
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plot", type=Path, metavar="CURVE.png", help="draw the accuracy by round; needs matplotlib")
     options = parser.parse_args(arguments)
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = fed.learning.models.functional_model_from_keras(network(), loss, metrics=["accuracy"])
-    process = fed.learning.algorithms.build_weighted_fed_avg(model, fed.learning.optimizers.build_sgdm(1.0))
+    process = fed.learning.algorithms.build_weighted_fed_avg(model, fed.learning.optimizers.build_sgdm(2.0))
     first, last = roles(options.data)
     with fed.plan_context():
         runs = {
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
                 batch_size=10,
                 max_examples=runs_a_round,
                 seed=options.seed,
-                evaluate=fed.simulation.build_evaluation_fn(process, model, last),
+                evaluate=fed.simulation.build_evaluation_fn(process, model, last, batch_size=20),
                 evaluate_every=options.rounds // 10 or 1,
             )
             # In one place there are as many runs in a round as with ten roles.

@@ -1,6 +1,6 @@
 """Spoken digits, learned from the people who spoke them, by federated averaging, everybody in every round.
 
-    python examples/spoken_digits.py DIGITS.npz [--rounds 60] [--seed 1] [--plot CURVE.png]
+    python examples/spoken_digits.py DIGITS.npz [--rounds 100] [--seed 1] [--plot CURVE.png]
 
 DIGITS.npz holds `logmel` (float16[n,50,24]: for each recording 50 frames of 24 logarithmic mel energies), `y` (the
 digit), `speaker` (who said it: the client) and `take` (the how manieth time). Four people are few, as where the clients
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
     """Train on the speakers, and, to compare, where all recordings are in one place; print and draw the accuracy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DIGITS.npz")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plot", type=Path, metavar="CURVE.png", help="draw the accuracy by round; needs matplotlib")
     options = parser.parse_args(arguments)
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = fed.learning.models.functional_model_from_keras(network(), loss, metrics=["accuracy"])
-    process = fed.learning.algorithms.build_weighted_fed_avg(model, fed.learning.optimizers.build_sgdm(0.05))
+    process = fed.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule(model, lambda t: 0.1 * 0.98**t)
     training, kept = speakers(options.data)
     with fed.plan_context():
         runs = {
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
                 batch_size=20,
                 seed=options.seed,
                 evaluate=fed.simulation.build_evaluation_fn(process, model, kept),
-                evaluate_every=5,
+                evaluate_every=10,
             )
             for name, data in {"federated": training, "in one place": fed.simulation.datasets.pooled(training)}.items()
         }

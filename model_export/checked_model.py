@@ -73,7 +73,8 @@ class CheckedModel:
         """
         model = self.keras_model
         moved = {id(one.original): value for one, value in zip(self.statistics, statistics, strict=True)}
-        others = [(moved | self.still)[id(one)] for one in model.non_trainable_variables]
+        held = {**self.still, **moved}
+        others = [held[id(one)] for one in model.non_trainable_variables]
         outputs, others, penalties = model.stateless_call(
             list(parameters), others, x, training=training, return_losses=True
         )

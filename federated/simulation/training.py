@@ -91,6 +91,8 @@ def train(
             f"checkpoint_every {checkpoint_every} and dropout {dropout}: "
             "counts are at least 1 and dropout lies within 0 and 1"
         )
+    if not len(data):
+        raise SimulationError("there are no clients", fix="give data of at least one")
     plan = _Plan(process, data, clients_per_round, batch_size, epochs, max_examples, availability, dropout, seed)
     with _context():
         state = process.initialize() if initial_state is None else initial_state
@@ -158,6 +160,7 @@ class _CountingCohort:
     def __init__(self, cohort: Cohort) -> None:
         self._cohort = cohort
         self.batch_size = cohort.batch_size
+        self.client_ids = cohort.client_ids
         self.empty = 0
 
     def __len__(self) -> int:
