@@ -75,4 +75,4 @@ def test_without_its_data_an_example_says_what_it_needs(
     assert f"there is no {tmp_path / 'none'}; --help says what it holds" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="0"):
         example.main(["--help"])  # type: ignore[attr-defined]
-    assert " holds `" in capsys.readouterr().out
+    assert " holds " in capsys.readouterr().out
