@@ -1,10 +1,10 @@
 """Digits, learned from the people who wrote them, by federated averaging, ten writers a round.
 
-    python examples/mnist_by_writer.py DATA.npz [--model cnn] [--rounds 200] [--seed 0] [--out DIRECTORY]
+    python examples/mnist_by_writer.py DATA.npz [--rounds 200] [--seed 0] [--out DIRECTORY] [--plot CURVE.png]
+    python examples/mnist_by_writer.py DATA.npz --model cnn --server-momentum 0.9 --decay 0.985
 
 DATA.npz holds `x_train` (images), `y_train` (digits), `writer_train` (who wrote each: the client), `x_test` and
-`y_test`. With all 539 writers of MNIST the accuracy of softmax regression on the test images is about 0.88 after 50
-rounds, 0.91 after 200; that of the small CNN 0.953 after 50, 0.978 after 200, and over 0.98 after 290.
+`y_test`. Accuracy is that on the test images, none of whose writers is among the clients.
 """
 
 import argparse
@@ -74,14 +74,19 @@ def accuracy_on(x: np.ndarray, y: np.ndarray, network: Any, process: Any) -> Cal
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Train, and print the accuracy after every tenth round."""
-    parser = argparse.ArgumentParser(description="Federated averaging on digits by writer.")
-    parser.add_argument("data", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA.npz")
     parser.add_argument("--model", choices=NETWORKS, default="softmax")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--epochs", type=int, default=1, help="how often a writer goes through the digits in a round")
+    parser.add_argument("--decay", type=float, default=1.0, help="the clients' rate is 0.1 times this to the round")
+    parser.add_argument("--server-momentum", type=float, default=0.0, help="of the mean of what clients changed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a folder for the checkpoint and the table of the rounds")
+    parser.add_argument("--plot", type=Path, metavar="CURVE.png", help="draw the accuracy by round; needs matplotlib")
     options = parser.parse_args(arguments)
+    if not options.data.is_file():
+        parser.error(f"there is no {options.data}; --help says what it holds")
 
     import keras
 
@@ -89,7 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     network = NETWORKS[options.model]()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = fed.learning.models.functional_model_from_keras(network, loss)
-    process = fed.learning.algorithms.build_weighted_fed_avg(model, fed.learning.optimizers.build_sgdm(0.1))
+    process = fed.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule(
+        model,
+        lambda round_number: 0.1 * options.decay**round_number,
+        server_optimizer_fn=fed.learning.optimizers.build_sgdm(1.0, momentum=options.server_momentum),
+    )
     result = fed.simulation.train(
         process,
         data,
@@ -104,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     )
     for number, accuracy in result.column("evaluation/accuracy").items():
         print(f"round {number:3}: test accuracy {accuracy:.3f}")
+    if options.plot:
+        fed.simulation.plot_runs(options.plot, {options.model: result}, "evaluation/accuracy")
     return result
 
 

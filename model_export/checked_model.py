@@ -4,7 +4,7 @@ What training does to a variable decides its group: an optimizer moves `paramete
 `statistics`, and nothing moves what is frozen, which becomes constants of the file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ class CheckedModel:
         example, output: the specs of one example and of what the model gives for it, without the batch.
         layers: the names of all layers, nested ones too.
         draws: whether training draws random numbers.
+        still: the values of the variables that do not move, by their ids: constants of every function that is traced.
     """
 
     keras_model: Any
@@ -61,6 +62,7 @@ class CheckedModel:
     output: TensorSpec
     layers: frozenset[str]
     draws: bool
+    still: Mapping[int, Array]
 
     def apply(self, parameters: Sequence[Any], statistics: Sequence[Any], x: Any, *, training: bool) -> Forward:
         """The model on a batch, as a pure function of its variables' values. The model stays as it is.
@@ -71,9 +73,8 @@ class CheckedModel:
         """
         model = self.keras_model
         moved = {id(one.original): value for one, value in zip(self.statistics, statistics, strict=True)}
-        with tf.init_scope():  # what does not move is a constant, even while a function is traced
-            still = {id(one): one.value.numpy() for one in model.non_trainable_variables if id(one) not in moved}
-        others = [(moved | still)[id(one)] for one in model.non_trainable_variables]
+        held = {**self.still, **moved}
+        others = [held[id(one)] for one in model.non_trainable_variables]
         outputs, others, penalties = model.stateless_call(
             list(parameters), others, x, training=training, return_losses=True
         )
@@ -98,6 +99,7 @@ def check(model: Any) -> CheckedModel:
         raise problem
     (source,), (output,) = model.inputs, model.outputs
     parameters, statistics = model.trainable_variables, _statistics(layers)
+    moving = {id(one) for one in statistics}
     return CheckedModel(
         keras_model=model,
         parameters=_named(parameters, parameter_names([one.path for one in parameters])),
@@ -106,6 +108,7 @@ def check(model: Any) -> CheckedModel:
         output=TensorSpec("float32", tuple(output.shape[1:])),
         layers=frozenset(one.name for one in layers),
         draws=any(layer_rules.draws(one) for one in layers),
+        still={id(one): one.value.numpy() for one in model.non_trainable_variables if id(one) not in moving},
     )
 
 

@@ -54,8 +54,9 @@ def problems(model: Any, layers: Sequence[Any]) -> Iterator[UnsupportedModelErro
 
 
 def draws(layer: Any) -> bool:
-    """Whether a layer draws random numbers in training: the state of its generator is no weight."""
-    return len(layer.variables) > len(layer.weights)
+    """Whether training draws random numbers for a layer. A recurrent cell that drops nothing has a generator too."""
+    rates = [getattr(layer, name) for name in ("dropout", "recurrent_dropout") if hasattr(layer, name)]
+    return bool(layer._seed_generators) and (not rates or any(rates))
 
 
 def regulariser_count(model: Any) -> int:

@@ -24,6 +24,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"fedelta simulate needs {error.name}: pip install 'fedelta[export]'", file=sys.stderr)
         return 2
     except FederatedError as error:
+        error.where = None  # the user wrote no program here
         print(f"error: {error}", file=sys.stderr)
         return 1
 
@@ -43,6 +44,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             evaluate=asked.evaluate,
             evaluate_every=asked.evaluate_every,
             directory=asked.directory,
+            outputs=asked.outputs,
             show_progress=not arguments.no_progress,
         )
     weights = asked.process.get_model_weights(result.state)

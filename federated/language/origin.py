@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
 
-_ROOMS = tuple(f"federated.{room}" for room in ("language", "compiler", "contexts", "backends"))
 _MAX_DECORATORS_LINES = 30
-_LIBRARIES = ("tensorflow", "keras", "numpy")
+_LIBRARIES = ("federated", "tensorflow", "keras", "numpy")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def of_function(function: object) -> Origin | None:
 
 def _is_foreign(module: str) -> bool:
     """Whether the lines of a module are never what the user wrote, as this package's and its libraries' are not."""
-    return module.partition(".")[0] in _LIBRARIES or module.startswith(_ROOMS)
+    return module.partition(".")[0] in _LIBRARIES
 
 
 def _origin(file: str, line: int) -> Origin:

@@ -3,10 +3,10 @@
 A client is a list of batches `(x, y)`, a `tf.data.Dataset` of such, anything else that can be iterated over, or an
 `ExampleBatches`: arrays of examples, which cost nothing to take apart. All batches of a round get one size, that of the
 largest; the rest of a short one is padding, whose weight is 0. A cohort that says its `batch_size` is read client by
-client, when their turn comes.
+client, when their turn comes; where it has `client_ids` too, errors call the clients by these.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,11 @@ from federated.language.errors import ValueMismatchError
 from federated.language.streaming import StackedBatches, StreamedClients
 from federated.language.types import SequenceType, TensorType, Type
 from wire.tensors import Array
+
+_ROUND_TAKES = (
+    "a round takes a list of clients, and each of these is a list of batches (x, y) or a tf.data.Dataset of such; "
+    "clients that are to be read one by one are a cohort: fed.simulation.datasets.from_function(…).cohort(…)"
+)
 
 
 @dataclass(frozen=True)
@@ -73,20 +78,21 @@ class LearningClients(StreamedClients):
         return len(self._clients)
 
     def __iter__(self) -> Iterator[StackedBatches]:
-        for number, client in enumerate(self._clients):
-            yield self._stacked(client, number)
+        names = getattr(self._clients, "client_ids", range(len(self)))
+        for name, client in zip(names, self._clients, strict=True):
+            yield self._stacked(client, f"client {name!r}")
 
-    def _stacked(self, client: Any, number: int) -> StackedBatches:
+    def _stacked(self, client: Any, where: str) -> StackedBatches:
         size = self._size
         if isinstance(client, ExampleBatches) and client.batch_size == size:
-            runs = [_checked(client.x, client.y, f"client {number}")] if len(client.y) else []
+            runs = [_checked(client.x, client.y, where)] if len(client.y) else []
         else:
-            runs = list(_read_all(client, number))
+            runs = list(_read_all(client, where))
         for _, y in runs:
-            _check_labels(y, self._classes, number)
+            _check_labels(y, self._classes, where)
         columns = [
-            [_padded(_typed(run[place], type_, number), size) for run in runs]
-            for place, type_ in enumerate(self._types)
+            [_padded(_typed(run[place], type_, f"{where}, {name}"), size) for run in runs]
+            for name, (place, type_) in zip("xy", enumerate(self._types), strict=False)
         ]
         leaves = [
             _joined(column) if column else np.zeros((0, *(n or 1 for n in (type_.shape or ())[1:])), type_.dtype)
@@ -103,26 +109,35 @@ def batches_of(clients: Iterable[Any], classes: int | None = None) -> LearningCl
         classes: how many there are, where a label is the number of one.
 
     Raises:
-        ValueMismatchError: something that is no batch; it names the client and the batch.
+        ValueMismatchError: something that is no batch, which it names by client and batch; or clients that cannot be
+            counted before they are read.
     """
+    if isinstance(clients, Mapping | str) or not (isinstance(clients, Sized) and isinstance(clients, Iterable)):
+        raise ValueMismatchError(f"expected a list of clients, found a {type(clients).__name__}", fix=_ROUND_TAKES)
     size = getattr(clients, "batch_size", None)
     if size is not None:
         return LearningClients(clients, int(size), classes)
     read = [
-        client if isinstance(client, ExampleBatches) else list(_read_all(client, number))
+        client if isinstance(client, ExampleBatches) else list(_read_all(client, f"client {number}"))
         for number, client in enumerate(clients)
     ]
-    return LearningClients(read, max((_largest(client) for client in read), default=1), classes)
+    if not any(map(_largest, read)):
+        found = f"the {len(read)} clients have no examples" if read else "there are no clients"
+        raise ValueMismatchError(found, fix="hold the round with clients that have")
+    return LearningClients(read, max(map(_largest, read)), classes)
 
 
 def _largest(client: ExampleBatches | list[tuple[Array, Array]]) -> int:
-    return client.batch_size if isinstance(client, ExampleBatches) else max((len(y) for _, y in client), default=1)
+    """How many examples its largest batch has."""
+    if isinstance(client, ExampleBatches):
+        return client.batch_size if len(client.y) else 0
+    return max((len(y) for _, y in client), default=0)
 
 
-def _read_all(client: Any, number: int) -> Iterator[tuple[Array, Array]]:
+def _read_all(client: Any, where: str) -> Iterator[tuple[Array, Array]]:
     if not isinstance(client, Iterable):
-        raise ValueMismatchError(f"client {number}: expected batches (x, y), found a {type(client).__name__}")
-    return (_read(batch, f"client {number}, batch {place}") for place, batch in enumerate(client))
+        raise ValueMismatchError(f"{where}: expected batches (x, y), found a {type(client).__name__}", fix=_ROUND_TAKES)
+    return (_read(batch, f"{where}, batch {place}") for place, batch in enumerate(client))
 
 
 def _read(batch: Any, where: str) -> tuple[Array, Array]:
@@ -131,12 +146,12 @@ def _read(batch: Any, where: str) -> tuple[Array, Array]:
     elif isinstance(batch, (tuple, list)):
         pair = tuple(batch)
     else:
-        raise ValueMismatchError(f"{where}: expected (x, y), found a {type(batch).__name__}")
+        raise ValueMismatchError(f"{where}: expected (x, y), found a {type(batch).__name__}", fix=_ROUND_TAKES)
     if len(pair) != 2:  # noqa: PLR2004 - x and y
-        raise ValueMismatchError(f"{where}: expected (x, y), found {len(pair)} elements")
+        raise ValueMismatchError(f"{where}: expected (x, y), found {len(pair)} elements", fix=_ROUND_TAKES)
     x, y = _checked(*pair, where)
     if not len(x):
-        raise ValueMismatchError(f"{where}: it has no examples")
+        raise ValueMismatchError(f"{where}: it has no examples", fix="leave it out; a client may have no batch")
     return x, y
 
 
@@ -144,12 +159,13 @@ def _checked(x: Any, y: Any, where: str) -> tuple[Array, Array]:
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueMismatchError(
-            f"{where}: x has the shape {list(x.shape)} and y {list(y.shape)}; they differ in length"
+            f"{where}: x has the shape {list(x.shape)} and y {list(y.shape)}; they differ in length",
+            fix="give a row of x and of y for each example; a tf.data.Dataset of examples has a method batch",
         )
     return x, y
 
 
-def _check_labels(y: Array, classes: int | None, number: int) -> None:
+def _check_labels(y: Array, classes: int | None, where: str) -> None:
     """A label that no class has would train every class away from the example, without a word."""
     if classes is None or not y.size or y.dtype.kind not in "iu":
         return
@@ -157,15 +173,19 @@ def _check_labels(y: Array, classes: int | None, number: int) -> None:
     if smallest < 0 or largest >= classes:
         found = smallest if smallest < 0 else largest
         raise ValueMismatchError(
-            f"client {number} has the label {found}; the model has the classes 0 to {classes - 1}",
+            f"{where} has the label {found}; the model has the classes 0 to {classes - 1}",
             fix="number the labels from 0, or give the model an output for each class",
         )
 
 
-def _typed(values: Array, type_: TensorType, number: int) -> Array:
+def _typed(values: Array, type_: TensorType, where: str) -> Array:
     if values.dtype == type_.dtype and values.shape[1:] == (type_.shape or ())[1:]:
         return values
-    return to_array(type_, values, f"client {number}")
+    try:
+        return to_array(type_, values, where)
+    except ValueMismatchError as error:
+        error.fix = "give what the model takes, or a model that takes this"
+        raise
 
 
 def _padded(values: Array, size: int) -> Array:

@@ -68,11 +68,17 @@ class LearningProcess:
         """One round over some clients, in the current context.
 
         Args:
-            clients: for each its batches, `(x, y)`; see `federated.learning.batches`. None in the fleet, whose devices
-                have them: `bind={"data": fed.on_device("digits", batch_size=20, weight="weight")}`.
+            clients: for each its batches, `(x, y)`, in a list or a cohort; see `federated.learning.batches`. None in
+                the fleet, whose devices have them: `bind={"data": fed.on_device("digits", batch_size=20,
+                weight="weight")}`.
 
         Returns:
             The next state, and the round's metrics at `["client_work"]["train"]`.
+
+        Raises:
+            ValueMismatchError: the clients are no list, none has an example, or something of theirs does not fit the
+                model.
+            ExecutionError: an update is not finite, or no client of a cohort has an example.
         """
         data = () if clients is None else (batches_of(clients, self._classes),)
         new_state, metrics = self.next_computation(state, *data)

@@ -20,8 +20,9 @@ from federated.learning.batches import ExampleBatches
 from federated.simulation import sampling
 from federated.simulation.datasets.client_data import ClientData
 from federated.simulation.errors import SimulationError
+from federated.simulation.evaluation import Evaluate
 from federated.simulation.results import COMPLETED, RoundResult, TrainingResult
-from federated.simulation.training import Evaluate, entered
+from federated.simulation.training import entered
 
 if TYPE_CHECKING:
     from federated.learning.algorithms.fed_buff import AsynchronousProcess

@@ -7,13 +7,14 @@
     directory = "run"                   [algorithm]                 [client_optimizer]
                                         name = "fed_prox"           name = "adam"
     [evaluation]                        proximal_strength = 0.1     learning_rate = 0.01
-    clients = 20
+    clients = 20                        [results]
+                                        plot = ["evaluation/loss"]
 
 Paths are relative to the file. A key that nothing reads is refused, so that a slip of the pen cannot go unseen.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ import numpy as np
 from federated.learning import algorithms, optimizers
 from federated.learning.models import FunctionalModel, functional_model_from_keras
 from federated.learning.process import LearningProcess
+from federated.simulation import outputs
 from federated.simulation.datasets import sources
 from federated.simulation.datasets.client_data import ClientData
 from federated.simulation.errors import SimulationError
-from federated.simulation.training import Evaluate
+from federated.simulation.evaluation import Evaluate, build_evaluation_fn
+from federated.simulation.outputs import Output
 
 _ROUNDS = {
     "rounds": int,
@@ -60,7 +63,8 @@ class Simulation:
     Attributes:
         options: the arguments of `federated.simulation.train` that it gives.
         model_path: the Keras model's file.
-        directory: where the outputs go.
+        outputs: what else becomes of the rounds.
+        directory: where everything goes.
     """
 
     process: LearningProcess
@@ -68,6 +72,7 @@ class Simulation:
     options: Mapping[str, Any]
     evaluate: Evaluate | None
     evaluate_every: int
+    outputs: Sequence[Output]
     model_path: Path
     directory: Path
 
@@ -97,11 +102,12 @@ def read(path: Path) -> Simulation:
     evaluate: Evaluate | None = None
     if count:
         data, held_out = data.train_test_client_split(count, options.get("seed", 0))
-        evaluate = _evaluation(model, process, held_out, options.get("batch_size", 20))
+        evaluate = build_evaluation_fn(process, model, held_out, batch_size=options.get("batch_size", 20))
     directory = path.parent / given.take("directory", str, path.stem)
+    kept = _outputs(given.section("results"), directory)
     measured.end()
     given.end()
-    return Simulation(process, data, options, evaluate, every, model_path, directory)
+    return Simulation(process, data, options, evaluate, every, kept, model_path, directory)
 
 
 class _Section:
@@ -206,11 +212,13 @@ def _called(known: Mapping[str, Callable[..., Any]], name: str, arguments: Mappi
         raise SimulationError(f"the {what} {name!r} cannot be made of {dict(arguments)}: {error}") from error
 
 
-def _evaluation(model: FunctionalModel, process: LearningProcess, data: ClientData, batch_size: int) -> Evaluate:
-    evaluation = algorithms.build_fed_eval(model)
-
-    def evaluate(state: Any) -> Mapping[str, float]:
-        found = evaluation(process.get_model_weights(state), data.cohort(data.client_ids, batch_size))["eval"]
-        return {name: float(value) for name, value in found.items()}
-
-    return evaluate
+def _outputs(section: _Section, directory: Path) -> list[Output]:
+    made: list[Output] = []
+    if section.take("parquet", bool, False):
+        made.append(outputs.table(directory / "rounds.parquet"))
+    if section.take("tensorboard", bool, False):
+        made.append(outputs.tensorboard(directory / "tensorboard"))
+    if metrics := section.take("plot", list, []):
+        made.append(outputs.plot(directory / "rounds.png", [str(name) for name in metrics]))
+    section.end()
+    return made

@@ -10,6 +10,7 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,34 +71,53 @@ class TrainingResult:
 
     def column(self, metric: str) -> dict[int, float]:
         """A metric by round, `train/loss` or `evaluation/accuracy`; rounds without it are left out."""
-        return {number: value for one in self.rounds for number, _, name, value in one.rows() if name == metric}
+        return column(self.rounds, metric)
 
     def save(self, path: str | Path) -> None:
-        """Write the table as `.csv`, or as `.parquet`, which needs pyarrow."""
-        rows = [row for one in self.rounds for row in one.rows()]
-        if Path(path).suffix == ".parquet":
-            _write_parquet(Path(path), rows)
-        else:
-            write_table(Path(path), rows)
+        """Write the table as `.csv`, or as `.parquet`, which needs pyarrow.
+
+        Raises:
+            SimulationError: pyarrow is not installed.
+        """
+        save(Path(path), self.rounds)
 
 
-def write_table(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Write the table in the place of what was there, at once."""
+def column(rounds: Iterable[RoundResult], metric: str) -> dict[int, float]:
+    """See `TrainingResult.column`."""
+    return {number: value for one in rounds for number, _, name, value in one.rows() if name == metric}
+
+
+def save(path: Path, rounds: Iterable[RoundResult]) -> None:
+    """Write the table in the place of what was there, at once; see `TrainingResult.save`."""
+    rows = [row for one in rounds for row in one.rows()]
+    path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_name(path.name + ".part")
-    with whole.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((number, outcome, name, repr(value)) for number, outcome, name, value in rows)
+    (_write_parquet if is_parquet(path) else _write_csv)(whole, rows)
     os.replace(whole, path)
 
 
-def _write_parquet(path: Path, rows: list[tuple[Any, ...]]) -> None:
-    try:
-        import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]
-        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError as error:
-        raise SimulationError("Parquet files need pyarrow", fix="pip install pyarrow, or write a .csv") from error
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
-    parquet.write_table(
-        pyarrow.table({name: list(column) for name, column in zip(COLUMNS, columns, strict=True)}), path
-    )
+def is_parquet(path: Path) -> bool:
+    """Whether the table goes into a Parquet file, by its name.
+
+    Raises:
+        SimulationError: it would, and pyarrow is not installed.
+    """
+    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise SimulationError("Parquet files need pyarrow", fix="pip install 'fedelta[simulation]', or write a .csv")
+    return path.suffix == ".parquet"
+
+
+def _write_csv(path: Path, rows: list[tuple[int, str, str, float]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((number, outcome, name, repr(value)) for number, outcome, name, value in rows)
+
+
+def _write_parquet(path: Path, rows: list[tuple[int, str, str, float]]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    types = zip(COLUMNS, (pyarrow.int64(), pyarrow.string(), pyarrow.string(), pyarrow.float64()), strict=True)
+    records = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    parquet.write_table(pyarrow.Table.from_pylist(records, schema=pyarrow.schema(types)), path)

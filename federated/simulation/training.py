@@ -5,7 +5,7 @@ last checkpoint with the very numbers that it would have had.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +18,14 @@ from federated.contexts.entering import plan_context
 from federated.language import context_stack
 from federated.language.errors import ExecutionError
 from federated.learning.process import LearningProcess, LearningProcessOutput
-from federated.simulation import checkpoints, results, sampling
+from federated.simulation import checkpoints, sampling
 from federated.simulation.availability import Availability, always
 from federated.simulation.datasets.client_data import ClientData, Cohort
 from federated.simulation.device_states import DeviceStates
 from federated.simulation.errors import SimulationError
+from federated.simulation.evaluation import Evaluate
+from federated.simulation.outputs import Output, table
 from federated.simulation.results import ABANDONED, COMPLETED, RoundResult, TrainingResult
-
-Evaluate = Callable[[Any], Mapping[str, float]]
-"""From the process's state, a name and a number for whatever is measured of it."""
 
 TABLE = "rounds.csv"
 KEPT = "device_states"
@@ -64,6 +63,7 @@ def train(
     dropout: float = 0.0,
     initial_state: Any = None,
     directory: str | Path | None = None,
+    outputs: Sequence[Output] = (),
     checkpoint_every: int = 10,
     show_progress: bool = True,
 ) -> TrainingResult:
@@ -80,7 +80,9 @@ def train(
         initial_state: what to start from; None for the process's own first state.
         directory: where the checkpoint, the table `rounds.csv` and what clients keep between rounds go, and from which
             a run is taken up again.
-        checkpoint_every: after how many rounds the checkpoint is written; after the last one it always is.
+        outputs: what else becomes of the rounds; see `federated.simulation.outputs`.
+        checkpoint_every: after how many rounds the checkpoint and the outputs are written; after the last one they
+            always are.
 
     Raises:
         SimulationError: an argument that no round can be held with.
@@ -93,6 +95,8 @@ def train(
             f"checkpoint_every {checkpoint_every} and dropout {dropout}: "
             "counts are at least 1 and dropout lies within 0 and 1"
         )
+    if not len(data):
+        raise SimulationError("there are no clients", fix="give data of at least one")
     folder = None if directory is None else Path(directory)
     states = DeviceStates(None if folder is None else folder / KEPT)
     plan = _Plan(
@@ -106,6 +110,7 @@ def train(
             folder.mkdir(parents=True, exist_ok=True)
             state, done = checkpoints.load(folder, state, settings) or (state, done)
             states.rewind(len(done))
+            outputs = [table(folder / TABLE), *outputs]
         with tqdm(total=rounds, initial=len(done), unit="round", disable=not show_progress) as bar:
             while len(done) < rounds:
                 number = len(done) + 1
@@ -113,11 +118,13 @@ def train(
                 is_measured = number % evaluate_every == 0 or number == rounds
                 state, result = _round(plan, state, number, evaluate if is_measured else None)
                 done.append(result)
-                if folder is not None and (number % checkpoint_every == 0 or number == rounds):
-                    states.flush()
-                    checkpoints.save(folder, state, done, settings)
-                    states.saved(number)
-                    results.write_table(folder / TABLE, [row for one in done for row in one.rows()])
+                if number % checkpoint_every == 0 or number == rounds:
+                    if folder is not None:
+                        states.flush()
+                        checkpoints.save(folder, state, done, settings)
+                        states.saved(number)
+                    for output in outputs:
+                        output(done)
                 bar.set_postfix(_shown(result))
                 bar.update()
     return TrainingResult(state, tuple(done))
@@ -164,6 +171,7 @@ class _CountingCohort:
     def __init__(self, cohort: Cohort) -> None:
         self._cohort = cohort
         self.batch_size = cohort.batch_size
+        self.client_ids = cohort.client_ids
         self.empty = 0
 
     def __len__(self) -> int:

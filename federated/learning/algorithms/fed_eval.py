@@ -17,16 +17,20 @@ from federated.learning.models import FunctionalModel, ModelWeights
 class Evaluation:
     """A federated evaluation.
 
+    Args:
+        classes: how many there are, where a label is the number of one; other labels are then refused.
+
     Attributes:
         computation: `(<weights=W@SERVER,data={B*}@CLIENTS> -> M@SERVER)`.
     """
 
-    def __init__(self, computation: Computation) -> None:
+    def __init__(self, computation: Computation, classes: int | None = None) -> None:
         self.computation = computation
+        self._classes = classes
 
     def __call__(self, weights: ModelWeights, clients: Iterable[Iterable[Any]]) -> Any:
         """The metrics at `["eval"]` over all examples of some clients."""
-        return self.computation(weights, batches_of(clients))
+        return self.computation(weights, batches_of(clients, self._classes))
 
 
 def build_fed_eval(model: FunctionalModel) -> Evaluation:
@@ -41,4 +45,4 @@ def build_fed_eval(model: FunctionalModel) -> Evaluation:
         sums = federated_map(lambda own: work(own[0], own[1]), (federated_broadcast(weights), data))
         return federated_zip(OrderedDict(eval=federated_map(report, federated_sum(sums))))
 
-    return Evaluation(evaluate)
+    return Evaluation(evaluate, model.classes)

@@ -15,6 +15,7 @@ from federated.simulation.datasets.sources import (
     from_npz,
     from_parquet,
     from_sqlite,
+    pooled,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "partition_by_dirichlet",
     "partition_by_quantity",
     "partition_by_shards",
+    "pooled",
 ]

@@ -49,7 +49,11 @@ class ClientData:
         if client_id not in self._known:
             some = ", ".join(map(repr, self.client_ids[:3]))
             raise DataError(f"there is no client {client_id!r} among these {len(self)}: {some} …")
-        x, y = (np.asarray(part) for part in self._read(client_id))
+        try:
+            x, y = (np.asarray(part) for part in self._read(client_id))
+        except Exception as error:
+            error.add_note(f"while the client {client_id!r} was read, of whom x and y are expected")
+            raise
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
             raise DataError(
                 f"the client {client_id!r} has x of the shape {list(x.shape)} and y of {list(y.shape)}",

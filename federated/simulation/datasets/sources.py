@@ -57,6 +57,11 @@ def from_directory(path: str | Path, *, x: str = "x", y: str = "y") -> ClientDat
     return ClientData(list(files), read)
 
 
+def pooled(data: ClientData) -> ClientData:
+    """One client, `everybody`, who has all examples; a round over it is an epoch of training in one place."""
+    return ClientData(["everybody"], lambda _: data.all_examples())
+
+
 def from_function(client_ids: Sequence[str], function: Callable[[str], tuple[Array, Array]]) -> ClientData:
     """Clients whose examples a Python function gives, for instance from other files, or made up."""
     return ClientData(client_ids, function)
@@ -112,9 +117,9 @@ def from_parquet(path: str | Path, *, client: str = "client", x: str | Sequence[
         DataError: pyarrow is not installed, or the file has no such columns.
     """
     try:
-        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from pyarrow import parquet
     except ImportError as error:
-        raise DataError("Parquet files need pyarrow", fix="pip install pyarrow") from error
+        raise DataError("Parquet files need pyarrow", fix="pip install 'fedelta[simulation]'") from error
     columns = [x] if isinstance(x, str) else list(x)
     try:
         found = parquet.read_table(path, columns=[client, *columns, y]).to_pydict()

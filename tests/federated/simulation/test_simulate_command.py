@@ -1,5 +1,6 @@
 """`fedelta simulate CONFIG.toml`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,28 @@ def test_a_file_is_simulated_and_its_model_kept(folder: Path, capsys: pytest.Cap
     assert not np.array_equal(before.get_weights()[0], after.get_weights()[0])
 
 
+def test_results_are_kept_as_the_file_asks(folder: Path) -> None:
+    (folder / "config.toml").write_text(CONFIG + "\n[results]\ntensorboard = true\n")
+    assert simulate(folder) == 0
+    assert {path.name for path in (folder / "run").iterdir()} == {
+        "checkpoint.safetensors",
+        "model.keras",
+        "rounds.csv",
+        "tensorboard",
+    }
+    assert len(list((folder / "run" / "tensorboard").glob("events.out.tfevents.*"))) == 1
+
+
+@pytest.mark.skipif(
+    find_spec("matplotlib") is None or find_spec("pyarrow") is None, reason="needs the extra `simulation`"
+)
+def test_a_plot_and_a_parquet_table_stand_beside_the_table(folder: Path) -> None:
+    results = 'parquet = true\nplot = ["train/loss", "evaluation/loss"]'
+    (folder / "config.toml").write_text(f"{CONFIG}\n[results]\n{results}\n")
+    assert simulate(folder) == 0
+    assert {"rounds.csv", "rounds.parquet", "rounds.png"} <= {path.name for path in (folder / "run").iterdir()}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -88,6 +111,8 @@ def test_a_file_is_simulated_and_its_model_kept(folder: Path, capsys: pytest.Cap
         ('npz = "data.npz"', "", "data is one of directory, npz, parquet, sqlite, found none"),
         ("[model]", "[model", "cannot be read"),
         ("clients = 2", "clients = 8", "8 of 8 clients"),
+        ("[evaluation]", "[results]\ntensorbord = true\n[evaluation]", "nothing reads config.toml: results.tensorbord"),
+        ("[evaluation]", "[results]\nplot = 'loss'\n[evaluation]", "results.plot is a list, found 'loss'"),
     ],
 )
 def test_a_slip_in_the_file_is_named(

@@ -10,8 +10,8 @@ import pytest
 import federated as fed
 from federated.language.errors import ValueMismatchError
 from federated.learning.batches import ExampleBatches
-from federated.simulation import CheckpointError, SimulationError, Trace, train
-from federated.simulation.datasets import ClientData, from_function
+from federated.simulation import CheckpointError, DataError, SimulationError, Trace, outputs, train
+from federated.simulation.datasets import ClientData, from_function, pooled
 from federated.simulation.results import RoundResult
 from wire.tensors import Array
 
@@ -110,6 +110,25 @@ def test_a_run_learns_and_reports(process: Any, tmp_path: Path) -> None:
     assert (tmp_path / "again.csv").read_text().splitlines() == table
 
 
+def test_outputs_get_all_rounds_whenever_a_checkpoint_is_due(process: Any, tmp_path: Path) -> None:
+    called: list[list[int]] = []
+    table = outputs.table(tmp_path / "new" / "rounds.csv")
+    given = [lambda rounds: called.append([one.round_number for one in rounds]), table]
+    result = held(process, clients(), 5, outputs=given, checkpoint_every=2)
+    assert called == [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5]]
+    result.save(tmp_path / "rounds.csv")
+    assert (tmp_path / "new" / "rounds.csv").read_text() == (tmp_path / "rounds.csv").read_text()
+
+
+def test_everybody_in_one_place_is_one_client_with_all_examples(process: Any) -> None:
+    data = clients()
+    (name,) = pooled(data).client_ids
+    assert len(pooled(data).examples(name).y) == sum(len(data.examples(one).y) for one in NAMES)
+    whole = data.all_examples()
+    central = process.next(process.initialize(), [ExampleBatches(*whole, 4)]).state
+    assert same(process, central, process.next(process.initialize(), pooled(data).cohort([name], 4)).state)
+
+
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(process: Any, tmp_path: Path) -> None:
     options: dict[str, Any] = {"clients_per_round": 4, "dropout": 0.3, "checkpoint_every": 2}
     whole = held(process, clients(), 6, **options)
@@ -203,14 +222,45 @@ def test_a_round_of_nobody_is_abandoned_and_says_why(process: Any) -> None:
     assert abandoned(process, clients(client_0=nan).select(["0"])).refused == 1
 
 
-def test_what_does_not_fit_the_model_is_refused_by_client(process: Any) -> None:
-    x = np.zeros((3, 4), np.float32)
-    with pytest.raises(ValueMismatchError, match=r"client 0 has the label 3; the model has the classes 0 to 2"):
-        held(process, clients(client_0=(x, np.array([0, 1, 3], np.int32))).select(["0"]))
-    with pytest.raises(ValueMismatchError, match=r"client 0.*float32\[\?,4\].*\[3, 5\]"):
-        held(process, clients(client_0=(np.zeros((3, 5), np.float32), np.zeros(3, np.int32))).select(["0"]))
+X = np.zeros((3, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X, [0, 1, 3], r"client '6' has the label 3; the model has the classes 0 to 2"),
+        (X, [0, -1, 2], r"client '6' has the label -1; the model has the classes 0 to 2"),
+        (X, [0.5, 1, 2], r"client '6', y: expected int32\[\?\], found floats"),
+        (X, [[0], [1], [2]], r"client '6', y: expected int32\[\?\], found the shape \[3, 1\]"),
+        (X, ["0", "1", "2"], r"client '6', y: expected int32\[\?\], found strings"),
+        (np.zeros((3, 5), np.float32), [0, 1, 2], r"client '6', x: expected float32\[\?,4\], found the shape \[3, 5\]"),
+        (np.full((3, 4), 1e300), [0, 1, 2], r"client '6', x: .* too large for float32"),
+        (X, [0, 1], r"the client '6' has x of the shape \[3, 4\] and y of \[2\]"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_refused_by_client_and_line(
+    process: Any, x: Array, y: list[Any], message: str
+) -> None:
+    with pytest.raises((ValueMismatchError, DataError), match=message) as refused:
+        held(process, clients(client_6=(x, np.array(y))).select(["5", "6"]))
+    assert "test_training.py" in str(refused.value.where)
+    assert "next_round takes" not in str(refused.value)
+
+
+def test_what_a_reader_raises_names_the_client(process: Any) -> None:
+    def read(name: str) -> tuple[Array, Array]:
+        raise PermissionError(name)
+
+    with pytest.raises(PermissionError) as raised:
+        held(process, from_function(["ann"], read))
+    assert "while the client 'ann' was read" in raised.value.__notes__[0]
+
+
+def test_a_run_that_no_round_can_be_held_with_is_refused(process: Any) -> None:
     with pytest.raises(SimulationError, match="dropout"):
         held(process, clients(), dropout=2.0)
+    with pytest.raises(SimulationError, match="there are no clients"):
+        held(process, from_function([], lambda name: (X, X)))
 
 
 def test_batches_of_different_sizes_make_no_difference(process: Any) -> None:
