@@ -29,6 +29,7 @@ Entropy = Callable[[int], bytes]
 LARGEST_STDDEV = 2.0**52
 
 _BLOCK = 1 << 16  # candidates at a time
+_WIDTH = 1.1774100226  # a little more than √(2 ln 2), so that no rounding makes a p more than 1
 _WORD = 64
 _UNIT_BITS = 53
 _SURE = 2.0**-48  # more than what a float64 of p is wrong by, for each unit of 1 + y² / σ²
@@ -55,7 +56,7 @@ def discrete_gaussian(stddev: float, count: int, entropy: Entropy = os.urandom) 
 def _kept(stddev: float, candidates: int, entropy: Entropy) -> Array:
     """Those of some candidates that are kept."""
     first, second, uniform = np.frombuffer(entropy(3 * 8 * candidates), "<u8").reshape(3, candidates)
-    t = math.ceil(stddev * math.sqrt(2 * math.log(2)))
+    t = math.ceil(stddev * _WIDTH)
     u = (first & np.uint64((1 << (t - 1).bit_length()) - 1)).astype(np.int64)
     is_negative = first >> np.uint64(_WORD - 1) == 1
     v = _trailing_zeros(second)

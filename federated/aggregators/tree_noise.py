@@ -1,8 +1,8 @@
 """Noise that is drawn once for many rounds: the binary tree of DP-FTRL, of which no round tells more than its path.
 
 Kairouz, McMahan, Song, Thakkar, Thakurta and Xu, "Practical and Private (Deep) Learning without Sampling or Shuffling"
-(2021), Algorithm 1 and appendix B.1. Round t is a leaf; the sum of rounds 1 to t is made of one node for each 1 among
-the binary digits of t, and each node has a noise of its own, so the noise in all that was released until then is
+(2021), Algorithm 1 with its tree aggregation. Round t is a leaf; the sum of rounds 1 to t is made of one node for each
+1 among the binary digits of t, and each node has a noise of its own. The noise in all that was released is then
 
     N_t = Σ ξ_node over the 1s of t        of variance popcount(t) σ²
 

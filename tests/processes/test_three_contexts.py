@@ -133,6 +133,22 @@ def test_an_orchestrator_adds_noise_of_the_size_that_it_is_told(stddev: float, f
     assert abs(noise.mean()) < 6 * stddev / math.sqrt(ELEMENTS)
 
 
+@fed.federated_computation(fed.FederatedType(np.float32, fed.CLIENTS))
+def private_mean(readings: Any) -> Any:
+    """A private mean of vectors that are all longer than the clip; the server computes the noise's size before."""
+    factory = fed.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(0.5, DEVICES, clip=100.0)
+    process = factory.create(fed.to_type((np.float32, [ELEMENTS])))
+    return process.next(process.initialize(), fed.federated_map(_spread, readings)).result
+
+
+def test_a_private_mean_of_devices_is_clipped_and_noised(fleet: Federation) -> None:
+    with fed.fleet_context(fleet.url, api_key=fleet.api_key, bind=TEMPERATURE, timeout_seconds=60):
+        mean = private_mean()
+    stddev, clipped = 0.5 * 100 / DEVICES, 100 / math.sqrt(ELEMENTS)
+    assert abs(mean.var() / stddev**2 - 1) < 6 * math.sqrt(2 / ELEMENTS)
+    assert abs(mean.mean() - clipped) < 6 * stddev / math.sqrt(ELEMENTS)
+
+
 def test_devices_spell_out_the_word_that_most_of_them_have(fleet: Federation) -> None:
     bind = {"word": fed.on_device("typed", field="codes")}
     with fed.fleet_context(fleet.url, api_key=fleet.api_key, bind=bind, timeout_seconds=60):
