@@ -33,19 +33,20 @@ class Clients:
 
     Attributes:
         batch_size: of every client's batches.
-        first_read: when the first client was read, in seconds since the epoch; None if that was elsewhere.
+        first_read: when the first client was read, in seconds since the epoch, and what this process had computed by
+            then, in CPU seconds; None if that was in another process.
     """
 
     def __init__(self, case: str, count: int, examples: int = EXAMPLES) -> None:
         self.case, self.count, self.examples = case, count, examples
         self.batch_size = min(BATCH_SIZE, examples)
-        self.first_read: float | None = None
+        self.first_read: tuple[float, float] | None = None
         is_kept = count * examples * int(np.prod(SHAPES[case])) * 4 <= _KEPT_BYTES
         self._kept = [client(case, number, examples) for number in range(count)] if is_kept else []
 
     def read(self, number: int) -> tuple[Array, Array]:
         """A client's examples."""
-        self.first_read = self.first_read or time.time()
+        self.first_read = self.first_read or (time.time(), time.process_time())
         return self._kept[number] if self._kept else client(self.case, number % 100, self.examples)
 
     def batches(self, number: int) -> Iterator[tuple[Array, Array]]:

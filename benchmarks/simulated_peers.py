@@ -86,6 +86,7 @@ class Pfl:
     def __init__(self, clients: Clients) -> None:
         import torch
         from pfl.aggregate.simulate import SimulatedBackend
+        from pfl.algorithm.federated_averaging import FederatedAveraging
         from pfl.data.dataset import Dataset
         from pfl.data.federated_dataset import FederatedDataset
         from pfl.hyperparam import NNTrainHyperParams
@@ -108,19 +109,19 @@ class Pfl:
         self._training = NNTrainHyperParams(
             local_num_epochs=1, local_learning_rate=LEARNING_RATE, local_batch_size=clients.batch_size
         )
-        self._cohort = clients.count
+        self._algorithm, self._cohort, self._rounds = FederatedAveraging(), clients.count, 0
 
     def round(self) -> float:
         from pfl.algorithm.base import NNAlgorithmParams
-        from pfl.algorithm.federated_averaging import FederatedAveraging
 
-        once = NNAlgorithmParams(
-            central_num_iterations=1,
-            evaluation_frequency=2,
+        self._rounds += 1
+        until = NNAlgorithmParams(
+            central_num_iterations=self._rounds,  # it goes on from where it was
+            evaluation_frequency=1 << 62,
             train_cohort_size=self._cohort,
             val_cohort_size=None,
         )
-        FederatedAveraging().run(once, self._backend, self._model, self._training, send_metrics_to_platform=False)
+        self._algorithm.run(until, self._backend, self._model, self._training, send_metrics_to_platform=False)
         return float(next(self._module.parameters()).detach().square().sum())
 
 
@@ -128,10 +129,13 @@ def _in_torch(case: str) -> Any:
     from torch import nn
 
     class Module(nn.Sequential):  # type: ignore[misc]  # PyTorch is not installed where types are checked
-        """With the loss that pfl asks for."""
+        """With what pfl asks a module for."""
 
         def loss(self, x: Any, y: Any, is_eval: bool = False) -> Any:
             return nn.functional.cross_entropy(self(x), y)
+
+        def metrics(self, x: Any, y: Any) -> dict[str, Any]:
+            return {}
 
     if case == MLP:
         return Module(nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 10))

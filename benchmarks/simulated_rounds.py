@@ -138,7 +138,8 @@ def main(name: str, case: str, count: str, examples: str, started: str) -> None:
         return print(json.dumps({"unavailable": str(error)}), flush=True)
     figures = _round(contestant)
     if clients.first_read is not None:
-        figures["launch_to_first_client_seconds"] = clients.first_read - float(started)
+        figures["launch_to_first_client_seconds"] = clients.first_read[0] - float(started)
+        figures["launch_cpu_seconds"] = clients.first_read[1]
     print(json.dumps(figures), flush=True)
     for _ in sys.stdin:
         print(json.dumps(_round(contestant)), flush=True)

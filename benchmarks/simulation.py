@@ -40,7 +40,7 @@ _COLUMNS = (
     "CPU s a round (min … max)",
     "of the floor",
     "wall s",
-    "launch to first client, s",
+    "launch to first client, s (CPU s)",
     "peak MiB",
 )
 
@@ -59,7 +59,10 @@ class Running:
         assert self.process.stdin is not None
         self.process.stdin.write("round\n")
         self.process.stdin.flush()
-        self.rounds.append(_answer(self.process))
+        answer = _answer(self.process)
+        if "unavailable" in answer:
+            raise SystemExit(f"{TITLES[self.name]}: {answer['unavailable']}")
+        self.rounds.append(answer)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,7 +132,7 @@ def _answer(process: "subprocess.Popen[str]") -> dict[str, Any]:
     assert process.stdout is not None
     line = next((line for line in process.stdout if line.startswith("{")), None)
     if line is None:
-        raise SystemExit(f"a contestant ended with status {process.wait()}")
+        return {"unavailable": f"its process ended with status {process.wait()}"}
     document: dict[str, Any] = json.loads(line)
     return document
 
@@ -144,7 +147,7 @@ def _record(running: Running) -> dict[str, Any]:
     last = running.rounds[-1]
     return {
         **record,
-        "launch_to_first_client_seconds": running.first.get("launch_to_first_client_seconds"),
+        **{name: running.first.get(name) for name in ("launch_to_first_client_seconds", "launch_cpu_seconds")},
         "peak_resident_bytes": last["peak_resident_bytes"],
         "square_of_first_kernel": last["square_of_first_kernel"],
     }
@@ -179,7 +182,7 @@ def _cells(record: Mapping[str, Any], floor: float) -> list[str]:
         f"{middle:.3f} ({low:.3f} … {high:.3f})",
         f"{middle / floor:.2f}",
         f"{record['wall_seconds_per_round_median']:.3f}",
-        "" if launch is None else f"{launch:.1f}",
+        "" if launch is None else f"{launch:.1f} ({record['launch_cpu_seconds']:.1f})",
         f"{record['peak_resident_bytes'] / _MEBIBYTE:.0f}",
     ]
 
