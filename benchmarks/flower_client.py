@@ -13,6 +13,6 @@ app = ClientApp()
 def train(message: Message, context: Context) -> Message:
     """What a client answers to the model."""
     number = int(context.node_config["partition-id"])
-    after = trained_by_hand(message.content["arrays"].to_numpy_ndarrays(), CLIENTS.batches(number))
+    after = trained_by_hand(message.content["arrays"].to_numpy_ndarrays(), CLIENTS.batches(number % CLIENTS.count))
     answer = {"arrays": ArrayRecord(after), "metrics": MetricRecord({"num-examples": EXAMPLES})}
     return Message(RecordDict(answer), reply_to=message)

@@ -11,7 +11,7 @@ from wire.tensors import Array
 EXAMPLES, BATCH_SIZE, LEARNING_RATE, CLASSES = 100, 20, 0.1, 10
 MLP, CNN = "mlp_784_200_10", "cnn_3x3_1200k"
 SHAPES: Mapping[str, tuple[int, ...]] = {MLP: (784,), CNN: (28, 28, 1)}
-_KEPT_BYTES = 64 << 20
+_KEPT_BYTES = 32 << 20
 
 
 class Contestant(Protocol):
