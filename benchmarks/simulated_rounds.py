@@ -1,6 +1,6 @@
 """One way to hold rounds of federated averaging, in a process of its own, for `benchmarks.simulation`.
 
-    python -m benchmarks.simulated_rounds NAME CASE CLIENTS STARTED
+    python -m benchmarks.simulated_rounds NAME CASE CLIENTS EXAMPLES STARTED
 
 It holds one round and says so, then one for each line of its standard input. Every answer is a line of JSON.
 """
@@ -10,91 +10,36 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import numpy as np
 
-from wire.tensors import Array
+from benchmarks.simulated_clients import LEARNING_RATE, MLP, Clients, Contestant, first_weights, trained_by_hand
+from benchmarks.simulated_peers import FedJax, Flower, Pfl
 
-EXAMPLES, BATCH_SIZE, LEARNING_RATE, CLASSES = 100, 20, 0.1, 10
-SHAPES: Mapping[str, tuple[int, ...]] = {"mlp_784_200_10": (784,), "cnn_3x3_1200k": (28, 28, 1)}
-
-
-class Contestant(Protocol):
-    """Rounds over all clients, each going once through its examples."""
-
-    def round(self) -> float:
-        """Hold a round, and give a number that shows what the model has become."""
-
-
-def client(case: str, number: int) -> tuple[Array, Array]:
-    """A client's examples: the same for every contestant, different from every other client's."""
-    random = np.random.default_rng(number)
-    x = random.standard_normal((EXAMPLES, *SHAPES[case]), np.float32)
-    return x, x.reshape(EXAMPLES, -1)[:, :CLASSES].argmax(1).astype(np.int32)
-
-
-class Clients:
-    """Clients that are kept where there are few, and made when they are needed where there are many."""
-
-    def __init__(self, case: str, count: int) -> None:
-        self.case, self.count = case, count
-        self.first_read: float | None = None
-        is_kept = count * EXAMPLES * int(np.prod(SHAPES[case])) * 4 <= _KEPT_BYTES
-        self._kept = [client(case, number) for number in range(count)] if is_kept else []
-
-    def read(self, number: int) -> tuple[Array, Array]:
-        """A client's examples."""
-        self.first_read = self.first_read or time.time()
-        return self._kept[number] if self._kept else client(self.case, number % 100)
-
-    def batches(self, number: int) -> Iterator[tuple[Array, Array]]:
-        """A client's examples in batches."""
-        x, y = self.read(number)
-        return ((x[i : i + BATCH_SIZE], y[i : i + BATCH_SIZE]) for i in range(0, len(y), BATCH_SIZE))
-
-
-_KEPT_BYTES = 64 << 20
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class NumpyLoop:
     """The multilayer perceptron by hand, its gradient too: what nobody's simulation can be much faster than."""
 
     def __init__(self, clients: Clients) -> None:
-        if clients.case != "mlp_784_200_10":
+        if clients.case != MLP:
             raise ImportError("there is no convolution in NumPy")
-        random = np.random.default_rng(1)
-        kernels = [random.uniform(-a, a, s).astype(np.float32) for a, s in ((0.08, (784, 200)), (0.17, (200, 10)))]
-        self._weights: list[Array] = [kernels[0], np.zeros(200, np.float32), kernels[1], np.zeros(10, np.float32)]
-        self._clients = clients
+        self._weights, self._clients = first_weights(), clients
 
     def round(self) -> float:
         total = [np.zeros_like(w) for w in self._weights]
+        examples = self._clients.examples
         for number in range(self._clients.count):
-            for place, after in enumerate(self._trained(number)):
-                total[place] += EXAMPLES * (after - self._weights[place])
-        count = EXAMPLES * self._clients.count
+            for place, after in enumerate(trained_by_hand(self._weights, self._clients.batches(number))):
+                total[place] += examples * (after - self._weights[place])
+        count = examples * self._clients.count
         self._weights = [w + part / count for w, part in zip(self._weights, total, strict=True)]
         return float(np.square(self._weights[0]).sum())
-
-    def _trained(self, number: int) -> list[Array]:
-        w1, b1, w2, b2 = (w.copy() for w in self._weights)
-        rate = np.float32(LEARNING_RATE)
-        for x, y in self._clients.batches(number):
-            h = np.maximum(x @ w1 + b1, 0)
-            z = h @ w2 + b2
-            p = np.exp(z - z.max(1, keepdims=True))
-            p /= p.sum(1, keepdims=True)
-            p[np.arange(len(y)), y] -= 1
-            p /= np.float32(len(y))
-            dh = (p @ w2.T) * (h > 0)
-            w2 -= rate * (h.T @ p)
-            b2 -= rate * p.sum(0)
-            w1 -= rate * (x.T @ dh)
-            b1 -= rate * dh.sum(0)
-        return [w1, b1, w2, b2]
 
 
 class TensorFlowLoop:
@@ -117,8 +62,8 @@ class TensorFlowLoop:
             for x, y in self._clients.batches(number):
                 self._step(self._tf.constant(x), self._tf.constant(y))
             for place, variable in enumerate(self._variables):
-                total[place] += EXAMPLES * (variable.numpy() - before[place])
-        count = EXAMPLES * self._clients.count
+                total[place] += self._clients.examples * (variable.numpy() - before[place])
+        count = self._clients.examples * self._clients.count
         for variable, w, part in zip(self._variables, before, total, strict=True):
             variable.assign(w + part / count)
         return float(np.square(self._variables[0].numpy()).sum())
@@ -150,7 +95,7 @@ class Fedelta:
         self._process = fed.learning.algorithms.build_weighted_fed_avg(model, optimizer)
         names = [str(number) for number in range(clients.count)]
         data = fed.simulation.datasets.from_function(names, lambda name: clients.read(int(name)))
-        self._cohort = data.cohort(names, BATCH_SIZE)
+        self._cohort = data.cohort(names, clients.batch_size)
         self._context = fed.plan_context(threads=threads)
         self._context.__enter__()
         self._state = self._process.initialize()
@@ -166,7 +111,7 @@ def keras_model(case: str) -> Any:
 
     layers = keras.layers
     keras.utils.set_random_seed(1)
-    if case == "mlp_784_200_10":
+    if case == MLP:
         return keras.Sequential([keras.Input((784,)), layers.Dense(200, activation="relu"), layers.Dense(10)])
     body = [layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(2)]
     head = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(10)]
@@ -178,37 +123,75 @@ CONTESTANTS: Mapping[str, Callable[[Clients], Contestant]] = {
     "tensorflow": TensorFlowLoop,
     "fedelta": Fedelta,
     "fedelta_all_cores": lambda clients: Fedelta(clients, None),
+    "fedjax": FedJax,
+    "pfl": Pfl,
+    "flower": Flower,
 }
 
 
-def main(name: str, case: str, count: str, started: str) -> None:
+def main(name: str, case: str, count: str, examples: str, started: str) -> None:
     """Serve until the standard input ends."""
-    clients = Clients(case, int(count))
+    clients = Clients(case, int(count), int(examples))
     try:
         contestant = CONTESTANTS[name](clients)
     except ImportError as error:
         return print(json.dumps({"unavailable": str(error)}), flush=True)
     figures = _round(contestant)
-    assert clients.first_read is not None
-    figures["launch_to_first_client_seconds"] = clients.first_read - float(started)
+    if clients.first_read is not None:
+        figures["launch_to_first_client_seconds"] = clients.first_read[0] - float(started)
+        figures["launch_cpu_seconds"] = clients.first_read[1]
     print(json.dumps(figures), flush=True)
     for _ in sys.stdin:
         print(json.dumps(_round(contestant)), flush=True)
+    if isinstance(contestant, Flower):
+        contestant.close()
     return None
 
 
 def _round(contestant: Contestant) -> dict[str, float]:
-    cpu, wall = time.process_time(), time.perf_counter()
+    cpu, wall = _cpu_seconds(), time.perf_counter()
     value = contestant.round()
-    figures = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+    figures = {"cpu_seconds": _cpu_seconds() - cpu, "wall_seconds": time.perf_counter() - wall}
     return {**figures, "square_of_first_kernel": value, "peak_resident_bytes": _peak_resident_bytes()}
 
 
+def _cpu_seconds() -> float:
+    """What this process has computed so far, over all threads, and what the processes that it started have."""
+    ticks = 0
+    for process in _descendants():
+        fields = _read(process / "stat").rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:13])) if fields else 0  # utime and stime; see proc(5)
+    return time.process_time() + ticks / _TICKS_PER_SECOND
+
+
 def _peak_resident_bytes() -> int:
-    with open("/proc/self/status") as file:
-        kibibytes = next(line.split()[1] for line in file if line.startswith("VmHWM:"))
-    return int(kibibytes) << 10
+    """The most memory that this process had at once, plus the most that each process had which it started."""
+    peaks = [
+        _read(process / "status").partition("VmHWM:")[2].split() for process in (Path("/proc/self"), *_descendants())
+    ]
+    return sum(int(fields[0]) << 10 for fields in peaks if fields)
+
+
+def _descendants() -> Iterator[Path]:
+    """The processes that this one started, theirs too, in /proc."""
+    parents = {
+        process: _read(process / "stat").rpartition(")")[2].split()[1:2] for process in Path("/proc").glob("[0-9]*")
+    }
+    waiting = [str(os.getpid())]
+    while waiting:
+        parent = waiting.pop()
+        for process in [process for process, found in parents.items() if found == [parent]]:
+            waiting.append(process.name)
+            yield process
+
+
+def _read(file: Path) -> str:
+    """A file of /proc; nothing of a process that has ended."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:6])

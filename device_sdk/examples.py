@@ -6,7 +6,7 @@ is one transaction: all of it is there afterwards, or nothing.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ class Collection:
         with _only_our_errors():
             return int(self._connection.execute(query, (self._id,)).fetchone()[0])
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         """The examples at these indices, in this order; for each field an array whose first axis is the example.
 
         Raises:
@@ -66,7 +66,7 @@ class Collection:
         records = np.frombuffer(content, _record_dtype(self.fields))
         return {name: np.ascontiguousarray(records[name], spec.dtype) for name, spec in self.fields.items()}
 
-    def _contents(self, indices: list[int]) -> Iterator[bytes]:
+    def _contents(self, indices: Sequence[int]) -> Iterator[bytes]:
         query = "SELECT content FROM example WHERE collection_id = ? AND position = ?"
         for index in indices:
             row = self._connection.execute(query, (self._id, index)).fetchone()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from model_export import freed_memory
 from model_export.convert import convert
 from model_export.function import ExportedFunctions, Function, Ports, draft
 from model_export.ports import check_name, port_of
@@ -49,6 +50,7 @@ def export_functions(
     exported = ExportedFunctions(tflite, {one.signature.name: Ports(one.inputs, one.outputs) for one in drafts})
     progress("verify")
     verify_functions(exported, functions, initial)
+    freed_memory.give_back()
     return exported
 
 

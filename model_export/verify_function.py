@@ -1,7 +1,7 @@
 """Holds exported functions against the same functions run eagerly in TensorFlow, on the same inputs and state.
 
-Each comparison starts a new program and new variables, and calls every function in the order they were given, several
-times over, so that what one leaves in the state is what the next one finds. Floats have the tolerance of
+Each comparison starts a new program and new variables, and calls every function in the order they were given, twice
+over, so that what one leaves in the state is what the next one finds. Floats have the tolerance of
 `model_export.verify`, and a differing draw is repeated with another, as there, the last one with matrices as small as
 those that training starts from. Integers and bools are equal or wrong; one in a thousand may differ, for where they are
 made of floats, a rounding may decide the other way.
@@ -28,7 +28,7 @@ from plans.manifest import Port
 from plans.program import FLAG, Program, unbind_all
 from wire.tensors import Array, Tensors, TensorSpec
 
-_ROUNDS = 3
+_ROUNDS = 2
 _DRAWS = 3
 _DECIDED_OTHERWISE = 1e-3
 

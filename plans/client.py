@@ -7,6 +7,7 @@ and everything else happens inside the signatures.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
@@ -24,8 +25,12 @@ class Examples(Protocol):
         """How many there are."""
         ...
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
-        """The examples at these indices, in this order: for each field an array whose first axis is the example."""
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
+        """The examples at these indices, in this order: for each field an array whose first axis is the example.
+
+        Args:
+            indices: a `range` where they follow one another, so that they need not be looked up one by one.
+        """
         ...
 
 
@@ -94,24 +99,29 @@ def run(
     )
 
 
-def batches(selector: Selector, count: int, seed: int) -> Iterator[list[int]]:
+def batches(selector: Selector, count: int, seed: int) -> Iterator[Sequence[int]]:
     """The indices of every batch that a selector takes from `count` examples, epoch after epoch.
 
     Shuffled anew in every epoch from the seed, so that the same assignment, run again, does the same.
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
-    kept = _kept(selector, count)
-    for _ in range(selector.epochs):
-        match selector.order:
-            case Order.STORED:
-                order: Sequence[int] = range(kept)
-            case Order.SHUFFLED:
-                order = generator.permutation(count)[:kept].tolist()
-            case Order.NEWEST:
-                order = range(count - 1, count - 1 - kept, -1)
-        whole = kept - kept % selector.batch_size if selector.drop_remainder else kept
-        for start in range(0, whole, selector.batch_size):
-            yield list(order[start : min(start + selector.batch_size, whole)])
+    kept, size = _kept(selector, count), selector.batch_size
+    whole = kept - kept % size if selector.drop_remainder else kept
+    for order in _orders(selector, count, seed):
+        for start in range(0, whole, size):
+            yield order[start : min(start + size, whole)]
+
+
+def _orders(selector: Selector, count: int, seed: int) -> Iterator[Sequence[int]]:
+    """The indices of all examples, once for every epoch."""
+    match selector.order:
+        case Order.STORED:
+            yield from repeat(range(count), selector.epochs)
+        case Order.NEWEST:
+            yield from repeat(range(count - 1, -1, -1), selector.epochs)
+        case Order.SHUFFLED:
+            generator = np.random.Generator(np.random.PCG64(seed))
+            for _ in range(selector.epochs):
+                yield generator.permutation(count).tolist()
 
 
 def step_count(selector: Selector, count: int) -> int:
@@ -175,7 +185,7 @@ def _padded(name: str, port: Port, fields: Tensors, field: str, batch_size: int)
     if _is_outside(port, values):
         raise UnfitExamplesError(f"the field {field!r} holds values outside {port.smallest} to {port.largest}")
     if len(values) == batch_size:
-        return values.reshape(batch_size, *port.at_runtime.shape)
+        return values if port.bound is None else values.reshape(batch_size, *port.bound.shape)
     padded = np.zeros((batch_size, *port.at_runtime.shape), values.dtype)
     padded[: len(values)] = values.reshape(len(values), *port.at_runtime.shape)
     return padded

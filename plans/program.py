@@ -77,7 +77,7 @@ class Program:
             raise ProgramError(
                 f"{signature} takes {', '.join(expected)}; it was given {', '.join(arrays) or 'nothing'}"
             )
-        checked = {name: _fit(signature, name, arrays[name], spec) for name, spec in expected.items()}
+        checked = {name: _fit(signature, name, array, expected[name]) for name, array in arrays.items()}
         self._prepare()
         try:
             return _invoked(self._runners[signature], checked)
@@ -148,7 +148,7 @@ def _invoked(runner: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
     for name, value in arrays.items():
         interpreter.SetTensor(runner._inputs[name], value, subgraph)
     interpreter.Invoke(subgraph)
-    return {name: np.asarray(interpreter.GetTensor(index, subgraph)) for name, index in runner._outputs}  # copies
+    return {name: interpreter.GetTensor(index, subgraph) for name, index in runner._outputs}  # copies
 
 
 def _is_of_the_delegate(error: RuntimeError) -> bool:
@@ -164,7 +164,7 @@ def bind(port: Port, tensor: Array) -> Array:
     """
     if tensor.dtype != port.spec.dtype or tensor.shape != port.spec.shape:
         raise ProgramError(f"expected {port.spec}, found {tensor.dtype}{list(tensor.shape)}")
-    return _convert(tensor, port.at_runtime)
+    return tensor if port.bound is None else _convert(tensor, port.bound)
 
 
 def unbind(port: Port, tensor: Array) -> Array:

@@ -25,11 +25,10 @@ class MemoryExamples:
     def __len__(self) -> int:
         return self.count
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         """The examples at these indices; a view of them where they follow one another."""
-        first, count = (indices[0], len(indices)) if indices else (0, 0)
-        if indices == list(range(first, first + count)):
-            return {name: values[first : first + count] for name, values in self.fields.items()}
+        if isinstance(indices, range) and indices.step == 1:
+            return {name: values[indices.start : indices.stop] for name, values in self.fields.items()}
         return {name: values[indices] for name, values in self.fields.items()}
 
 

@@ -1,5 +1,7 @@
 """`linear.plan` does what its maker says, by name and by number."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from plans import bundle, client, contract, server
@@ -23,7 +25,7 @@ class Rows:
     def __len__(self) -> int:
         return len(X)
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         return {"x": X[indices], "y": Y[indices]}
 
 

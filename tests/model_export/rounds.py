@@ -1,6 +1,6 @@
 """Whole rounds of a plan in memory: both programs, run as devices and orchestrator run them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self._fields["y"])
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         return {name: values[indices] for name, values in self._fields.items()}
 
 

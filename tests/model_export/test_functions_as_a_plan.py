@@ -1,6 +1,6 @@
 """Functions, and the ports that come back with them, are all that a plan needs: a mean over devices, as a round."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,7 @@ class Readings:
     def __len__(self) -> int:
         return len(self._values)
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         return {"reading": self._values[indices]}
 
 

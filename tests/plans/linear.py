@@ -1,6 +1,6 @@
 """The golden plan, some examples for it, and what it computes, in numpy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.x)
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         return {"x": self.x[indices], "y": self.y[indices]}
 
 
@@ -45,7 +45,7 @@ def rows(count: int, seed: int = 1) -> Rows:
     return Rows(x, x[:, 0] - x[:, 1])
 
 
-def trained(examples: Rows, batches: list[list[int]], learning_rate: float = 0.1) -> dict[str, Any]:
+def trained(examples: Rows, batches: Sequence[Sequence[int]], learning_rate: float = 0.1) -> dict[str, Any]:
     """The update and the metrics of one client, from `STATE`, in float64."""
     w, b, loss_sum, count = STATE["w"].astype(np.float64), float(STATE["b"]), 0.0, 0
     for indices in batches:
@@ -58,7 +58,7 @@ def trained(examples: Rows, batches: list[list[int]], learning_rate: float = 0.1
     return update | {"loss_sum": loss_sum, "loss_count": float(count)}
 
 
-def in_order(count: int, epochs: int = 1) -> list[list[int]]:
+def in_order(count: int, epochs: int = 1) -> Sequence[Sequence[int]]:
     """The batches of a selector that shuffles nothing."""
     return [list(range(start, min(start + BATCH_SIZE, count))) for start in range(0, count, BATCH_SIZE)] * epochs
 

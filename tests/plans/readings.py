@@ -33,7 +33,7 @@ class Column:
     def __len__(self) -> int:
         return len(self.values)
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         return {self.name: self.values[indices]}
 
 

@@ -1,5 +1,6 @@
 """Computations that are no learning: several passes and collections, temp, typed results, phases, no data at all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -102,7 +103,7 @@ class Growing:
     def __len__(self) -> int:
         return len(self._column)
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         values = self._column.values
         self._column = replace(self._column, values=np.append(values, values.dtype.type(99)))
         return {self._column.name: values[indices]}

@@ -1,5 +1,6 @@
 """The client's loop goes through the examples that its selector says, and equals numpy."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -133,7 +134,7 @@ class Fields:
     def __len__(self) -> int:
         return 2
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         return {name: values[indices] for name, values in self._fields.items()}
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -171,5 +172,5 @@ class _Examples:
     def __len__(self) -> int:
         return len(next(iter(self._fields.values())))
 
-    def read(self, indices: list[int]) -> dict[str, Array]:
+    def read(self, indices: Sequence[int]) -> dict[str, Array]:
         return {name: np.ascontiguousarray(values[indices]) for name, values in self._fields.items()}
