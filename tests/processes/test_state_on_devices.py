@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import federated as fed
+from tests.golden.make_device_state import FIRST, LEDGER
 from tests.processes.federation import Federation
+from wire import tensors
+from wire.operator_messages import RoundPolicy, TaskRequest
 
-pytestmark = [pytest.mark.processes, pytest.mark.tensorflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
 READINGS = {"anna": [1.0, 2.5], "ben": [10.0, 20.0, 40.0]}
 
@@ -34,6 +37,7 @@ def _averages() -> Any:
     return averages
 
 
+@pytest.mark.tensorflow
 def test_devices_go_on_where_their_last_round_ended(federation: Federation) -> None:
     averages, states = _averages(), fed.simulation.DeviceStates()
     devices = {}
@@ -65,3 +69,18 @@ def test_devices_go_on_where_their_last_round_ended(federation: Federation) -> N
     assert "of task averages (compute)" in devices["anna"][0].run("status")
     with fleet():
         np.testing.assert_allclose(averages(factor=7.0), [7 * (3.5 + 70), 2], rtol=1e-6)
+
+
+def test_a_task_of_three_rounds_adds_up_what_devices_keep(federation: Federation) -> None:
+    for name, values in READINGS.items():
+        examples = {"celsius": np.array(values, np.float32)}
+        federation.start_device(federation.enrol(name, examples, collection="temperature"))
+    policy = RoundPolicy(rounds=3, cohort=len(READINGS))
+    task = federation.client.push(TaskRequest("ledger", policy=policy), plan=LEDGER.read_bytes())
+    assert federation.wait_for_end(task).state == "completed"
+    total = sum(sum(values) for values in READINGS.values())
+    found = [
+        tensors.decode(federation.client.resource(federation.client.result(task.task_id, number).sha256))["sums"]
+        for number in (1, 2, 3)
+    ]
+    np.testing.assert_allclose(found, [len(READINGS) * FIRST + number * total for number in (1, 2, 3)])
