@@ -28,10 +28,11 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
-    """A PostgreSQL with a database `migrated`, to copy."""
+    """A PostgreSQL with a database `migrated`, to copy, and one like it to look at."""
     with running() as server:
         with engine_on(server.create("migrated")) as engine:
             migrate.upgrade(engine)
+        server.create("kept_empty", template="migrated")  # nobody may be connected to what is copied
         yield server
 
 
@@ -64,7 +65,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def kept_empty(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine on an empty database, which every test leaves as it was."""
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").url("migrated")
+        url = request.getfixturevalue("postgresql").url("kept_empty")
     else:
         url = f"sqlite:///{request.getfixturevalue('migrated')}"
     with engine_on(url) as opened:

@@ -29,6 +29,8 @@ DAY = 24 * 3600.0
 PLAN = bundle.digest(LINEAR.read_bytes())
 # Digests that name no blob of the store.
 NAMES_OF_OTHER_THINGS = {
+    "answers.api_key_sha256",
+    "answers.request_sha256",
     "api_keys.key_sha256",
     "enrolment_tokens.token_sha256",
     "devices.token_sha256",

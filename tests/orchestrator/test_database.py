@@ -134,7 +134,7 @@ def test_a_use_case_runs_alone(database: Database) -> None:
         queries.populations.add(tx, str(len(population_names(tx))), 0.0)
 
     for answer in [database.submit(add_next) for _ in range(200)]:
-        answer.result(10)
+        answer.result(60)
     assert sorted(names(database), key=int) == [str(number) for number in range(200)]
 
 

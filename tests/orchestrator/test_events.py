@@ -185,4 +185,4 @@ def test_the_command_watches_until_the_end(population: Population, capsys: pytes
     lines = capsys.readouterr().out.splitlines()
     assert status == 0
     assert [line.split(",")[0] for line in lines[:2]] == ["round 1: completed", "round 2: completed"]
-    assert lines[2] == "linear: completed after 2 rounds"
+    assert lines[2] == "linear: completed after 2 rounds (2 rounds were completed)"
