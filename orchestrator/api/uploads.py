@@ -42,8 +42,9 @@ async def put_update(assignment_id: str, request: Request, device: Device, conte
         async for data in gathered(chunks(request, context.settings.body_seconds), CHUNK_BYTES):
             await context.in_store_thread(partial(incoming.write, data))
         await context.in_store_thread(incoming.finish)
-    finally:
+    except BaseException:
         await context.in_store_thread(incoming.stop)
+        raise
     return Response(status_code=204)
 
 
