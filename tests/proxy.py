@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 _BLOCK = 1 << 14
@@ -15,6 +16,7 @@ class Proxy:
         room_bytes: how many bytes pass towards the server until a connection is cut; None for all.
         answer: given to every request instead of the server's; None for none.
         answers_left: to how many requests it is given; None for all.
+        pause_seconds: how long it rests after every block of 16 KiB towards the server.
         is_silent: takes what comes, and answers nothing.
         passed_bytes: how many bytes passed towards the server, in all connections together.
         connections: how many there were.
@@ -24,6 +26,7 @@ class Proxy:
         self.room_bytes: int | None = None
         self.answer: bytes | None = None
         self.answers_left: int | None = None
+        self.pause_seconds = 0.0
         self.is_silent = False
         self.passed_bytes = 0
         self.connections = 0
@@ -82,6 +85,7 @@ class Proxy:
                 while data := client.recv(_BLOCK if room is None else min(_BLOCK, room)):
                     server.sendall(data)
                     self.passed_bytes += len(data)
+                    time.sleep(self.pause_seconds)
                     room = None if room is None else room - len(data)
                     if room == 0:
                         break

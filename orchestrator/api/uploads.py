@@ -43,8 +43,9 @@ async def put_update(assignment_id: str, request: Request, device: Device, conte
             await context.in_store_thread(partial(incoming.write, data))
             context.metrics.updates_bytes.inc(len(data))
         await context.in_store_thread(incoming.finish)
-    finally:
+    except BaseException:
         await context.in_store_thread(incoming.stop)
+        raise
     return Response(status_code=204)
 
 

@@ -9,6 +9,7 @@ not claimed: so nobody's put is deleted before the row that refers to it is ther
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -17,7 +18,6 @@ from orchestrator.db import queries
 from orchestrator.db.database import Database
 from orchestrator.domain.blobs import FIRST, BlobName
 from orchestrator.errors import StoreUnavailableError
-from orchestrator.settings import Settings
 from orchestrator.storage.protocol import Note
 
 CLAIM_SECONDS = 120.0
@@ -48,7 +48,7 @@ async def delete_updates_of_ended_rounds(context: WorkerContext) -> None:
     """Delete the updates whose rounds have ended: their bytes first, then the rows that know of them."""
     while ended := await context.database.read(lambda tx: queries.uploads.of_ended_rounds(tx, _BATCH)):
         await _delete_updates(context, ended)
-        await context.database.write(lambda tx, ended=ended: queries.uploads.forget(tx, ended))  # type: ignore[misc]
+        await context.database.write(partial(queries.uploads.forget, assignment_ids=ended))
 
 
 async def delete_strays(context: WorkerContext) -> None:
@@ -56,7 +56,7 @@ async def delete_strays(context: WorkerContext) -> None:
     kept = sorted(await context.in_store_thread(context.store.assignments_with_updates))
     for start in range(0, len(kept), _BATCH):
         batch = kept[start : start + _BATCH]
-        known = await context.database.read(lambda tx, batch=batch: queries.uploads.among(tx, batch))  # type: ignore[misc]
+        known = await context.database.read(partial(queries.uploads.among, assignment_ids=batch))
         await _delete_updates(context, tuple(sorted(set(batch) - known)))
 
 
@@ -64,18 +64,18 @@ async def collect_blobs(context: WorkerContext) -> int:
     """Go through the blobs once, and delete those that nothing refers to; how many there were."""
     deleted, after = 0, FIRST
     while True:
-        claim = await context.database.write(
-            lambda tx, after=after: _claim(tx, after, context.settings, context.clock())  # type: ignore[misc]
-        )
+        claim = await context.database.write(partial(_claim, context, after))
         deleted += await _delete_blobs(context, claim)
         if claim.following is None:
             return deleted
         after = claim.following
 
 
-def _claim(tx: Connection, after: BlobName, settings: Settings, now: float) -> Claim:
+def _claim(context: Context, after: BlobName, tx: Connection) -> Claim:
+    now = context.clock()
+    put_before = now - context.settings.grace_seconds
     blobs, following = queries.blobs.claim_unneeded(
-        tx, after, _BATCH, now=now, put_before=now - settings.grace_seconds, claimed_before=now - CLAIM_SECONDS
+        tx, after, _BATCH, now=now, put_before=put_before, claimed_before=now - CLAIM_SECONDS
     )
     return Claim(blobs, now, following)
 

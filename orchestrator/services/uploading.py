@@ -44,7 +44,9 @@ async def receive_update(
         NotFoundError, ConflictError: as `plan_upload`; or the bytes before `offset` are not there.
         InvalidRequestError: as `plan_upload`; or the bytes would be too few or too many.
     """
-    assignment = await context.database.read(lambda tx: _open_assignment(tx, device, assignment_id))
+    assignment, is_announced = await context.database.read(
+        lambda tx: (_open_assignment(tx, device, assignment_id), queries.uploads.exists(tx, assignment_id, sha256))
+    )
     try:
         update = Resource(sha256, _size_of_update(assignment))
     except ValueError as error:
@@ -56,7 +58,8 @@ async def receive_update(
         )
     if length is not None and length < expected:
         raise InvalidRequestError(f"expected the last {expected} bytes, found {length}", ErrorCode.INVALID_UPDATE)
-    await _announce(context, device, assignment_id, update)
+    if not is_announced:
+        await _announce(context, device, assignment_id, update)
     return await context.in_store_thread(lambda: context.store.receive(assignment_id, update, offset))
 
 

@@ -101,7 +101,7 @@ class FolderStore:
         """See `Store`."""
         if self._update(assignment_id, update.sha256).exists():
             return ()
-        held = max((path.stat().st_size for path in self._parts(assignment_id, update.sha256)), default=0)
+        held = max(map(_size, self._parts(assignment_id, update.sha256)), default=0)
         # An update that is all there but was never finished is finished by a part without bytes.
         return (part_through_orchestrator(assignment_id, update, held),)
 
@@ -114,7 +114,7 @@ class FolderStore:
             kept = _longest(earlier, offset)
             incoming = IncomingFile(folder, update)
             for path in earlier:
-                path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)  # it may just have been finished
         with kept:
             incoming.take_over(kept, offset)
         return incoming
@@ -219,11 +219,19 @@ def _longest(parts: list[Path], offset: int) -> BinaryIO:
     Raises:
         ConflictError: it ends before `offset`.
     """
-    longest = max(parts, key=lambda path: path.stat().st_size, default=None)
-    held = 0 if longest is None else longest.stat().st_size
+    longest = max(parts, key=_size, default=None)
+    held = 0 if longest is None else _size(longest)
     if held < offset:
         raise ConflictError(f"only {held} of the {offset} bytes before these are here; ask what is missing")
-    return io.BytesIO() if longest is None else longest.open("rb")
+    return longest.open("rb") if longest is not None and held else io.BytesIO()
+
+
+def _size(path: Path) -> int:
+    """How long a file is, 0 where it has just gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _pieces(file: BinaryIO, size_bytes: int) -> Iterator[bytes]:

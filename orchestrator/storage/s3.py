@@ -13,13 +13,13 @@ same parts through it.
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 PART_BYTES = 8 << 20
 URL_SECONDS = 600
 _DEFAULT_REGION = "us-east-1"
+# Nothing that a URL would have to escape.
+_URL = re.compile(r"s3://([a-z0-9.-]+)((?:/[A-Za-z0-9._-]+)*)/?")
 
 
 @dataclass(frozen=True)
@@ -259,9 +261,12 @@ def open_s3(
     Raises:
         DataFolderError: the URL is none of S3's, or the credentials are missing.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-        raise DataFolderError(f"the store's URL must be like s3://bucket/prefix, found {url!r}")
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise DataFolderError(
+            f"the store's URL must be like s3://bucket/prefix, of letters, digits, dots and dashes; found {url!r}"
+        )
+    name, prefix = match[1], match[2].strip("/")
     try:
         access_key_id, secret = environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
     except KeyError as error:
@@ -269,15 +274,20 @@ def open_s3(
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
     session_token = environment.get("AWS_SESSION_TOKEN")
     endpoint = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
-    config: S3Config = {"access_key_id": access_key_id, "secret_access_key": secret, "region": region}
-    if endpoint:
-        config["endpoint"] = endpoint
+    bucket_url = f"{endpoint}/{name}" if endpoint else f"https://{name}.s3.{region}.amazonaws.com"
+    # Amazon's buckets are hosts of their own, and then obstore's endpoint is the bucket.
+    config: S3Config = {
+        "access_key_id": access_key_id,
+        "secret_access_key": secret,
+        "region": region,
+        "endpoint": endpoint or bucket_url,
+        "virtual_hosted_style_request": not endpoint,
+    }
     if session_token:
         config["session_token"] = session_token
     bucket = Bucket(
-        parts.netloc,
+        name,
         config=config,
-        virtual_hosted_style_request=not endpoint,
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=5),
@@ -289,16 +299,16 @@ def open_s3(
             "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
         },
     )
-    bucket_url = f"{endpoint}/{parts.netloc}" if endpoint else f"https://{parts.netloc}.s3.{region}.amazonaws.com"
     signer = Signer(bucket_url, region, access_key_id, secret, session_token, clock)
-    prefix = parts.path.strip("/")
     return S3Store(bucket, signer, f"{prefix}/" if prefix else "", part_bytes=part_bytes, note=note)
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Let an object store's own errors out as ours; `FileNotFoundError` is one already."""
+    """Let an object store's own errors out as ours, in one line each."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(str(error).splitlines()[0]) from error
     except BaseError as error:
         raise StoreUnavailableError(f"the object store did not do it: {str(error).splitlines()[0]}") from error

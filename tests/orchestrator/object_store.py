@@ -52,5 +52,7 @@ def running() -> Iterator[ObjectStore]:
 
 
 def _make_bucket(store: ObjectStore) -> None:
-    made = urllib3.request("PUT", f"{store.endpoint}/{store.bucket}", retries=False)
-    assert made.status == 200, made.data
+    """Make the bucket; moto loads itself with the first request, which may take it a while."""
+    again = urllib3.Retry(total=5, backoff_factor=0.5, allowed_methods=None)
+    made = urllib3.request("PUT", f"{store.endpoint}/{store.bucket}", retries=again, timeout=60)
+    assert made.status in (200, 409), made.data  # 409 where only the answer was lost

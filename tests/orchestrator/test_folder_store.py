@@ -2,10 +2,6 @@
 
 import errno
 import os
-import resource as limits
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ from orchestrator.errors import ConflictError, DamagedBlobError, InvalidRequestE
 from orchestrator.storage.durable import write_durably
 from orchestrator.storage.folder import FolderStore
 from plans.bundle import digest
+from tests.orchestrator.full_disk import full_disk
 from wire.messages import Resource
 
 DATA = b"some bytes of an update"
@@ -108,19 +105,6 @@ def test_what_a_killed_process_had_not_finished_is_removed(store: FolderStore, t
     (blob_path(tmp_path).parent / ".new-half").write_bytes(b"half")
     store.remove_leftovers()
     assert files(tmp_path) == [EXPECTED.sha256]
-
-
-@contextmanager
-def full_disk(room_bytes: int) -> Iterator[None]:
-    """Let no file grow beyond so many bytes: a write gets an error of the system, as on a full disk."""
-    before = limits.getrlimit(limits.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits.setrlimit(limits.RLIMIT_FSIZE, (room_bytes, before[1]))
-    try:
-        yield
-    finally:
-        limits.setrlimit(limits.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_a_blob_that_the_disk_does_not_take_leaves_nothing(store: FolderStore, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Resources, unknown paths, bodies that are too large or no JSON: what HTTP itself brings along."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,3 +169,20 @@ def test_the_page_of_the_api_needs_no_content_network(orchestrator: Orchestrator
     answer = get(orchestrator, path)
     assert answer.status == 200
     assert b"cdn." not in answer.body
+
+
+def test_resources_are_everybodys_where_the_operator_says_so_and_nothing_else_is(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(tmp_path / "data", public_resources=True)
+    orchestrator.start()
+    try:
+        orchestrator.population("garden").push()
+        answer = orchestrator.connections.call("GET", orchestrator.url + routes.resource(DIGEST))
+        assert (answer.status, answer.body) == (200, DATA)
+        assert answer.headers["Cache-Control"].startswith("public, ")
+        assert orchestrator.connections.call("GET", orchestrator.url + routes.TASKS).status == 401
+    finally:
+        orchestrator.stop()
+
+
+def test_resources_need_a_session_or_a_key_otherwise(plan: Orchestrator) -> None:
+    assert plan.connections.call("GET", plan.url + routes.resource(DIGEST)).status == 401

@@ -203,6 +203,7 @@ def test_a_store_that_never_answers_is_left(object_store: ObjectStore, proxy: Pr
         ("https://bucket", "must be like s3://bucket/prefix"),
         ("s3://", "must be like s3://bucket/prefix"),
         ("s3://bucket/prefix?x=1", "must be like s3://bucket/prefix"),
+        ("s3://bucket/a prefix", "must be like s3://bucket/prefix"),
         ("s3://bucket", "needs AWS_ACCESS_KEY_ID in the environment"),
     ],
 )

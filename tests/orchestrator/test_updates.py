@@ -10,6 +10,7 @@ import pytest
 
 from plans import bundle
 from tests.orchestrator.device import Device, encoded
+from tests.orchestrator.full_disk import full_disk
 from tests.orchestrator.http import Answer
 from tests.orchestrator.serving import Population, until
 from wire import codec, routes
@@ -210,6 +211,24 @@ def test_updates_that_come_at_once_do_not_pass_the_limit_together(population: Po
         answers = list(threads.map(lambda data: device.put(assignment.assignment_id, data).status, contents))
     assert sorted(answers) == [204] * 4 + [400] * 8
     assert len(updates(population, assignment)) == 4
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(garden: Population) -> None:
+    task = garden.push(rounds=1, cohort=1)
+    device = garden.device()
+    assignment = device.work()
+    announced(device, assignment)
+    with full_disk(100):
+        answer = device.put(assignment.assignment_id, DATA)
+        report = codec.dumps(device.completed(assignment, DATA))
+        reported = device.call("POST", routes.report(assignment.assignment_id), report)
+    assert (answer.problem.status, answer.problem.code) == (503, ErrorCode.UNAVAILABLE)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert reported.status in (409, 503)
+    assert updates(garden, assignment) != [bundle.digest(DATA)]
+    device.send(assignment, DATA)
+    device.report(assignment.assignment_id, device.completed(assignment, DATA))
+    garden.task_in(task.task_id, "completed")
 
 
 def test_an_evaluation_takes_no_update(population: Population) -> None:

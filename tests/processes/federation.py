@@ -57,6 +57,12 @@ class Federation:
         self._server.send_signal(signal.SIGKILL)
         self._server.wait()
 
+    @property
+    def server_pid(self) -> int:
+        """The process of the orchestrator."""
+        assert self._server is not None
+        return self._server.pid
+
     def enrol(
         self, name: str, examples: dict[str, Array], python: str = sys.executable, collection: str = "default"
     ) -> "Device":
