@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
-from orchestrator.api import credentials, devices, events, fleet, health, problems, tasks
+from orchestrator.api import credentials, devices, events, fleet, health, problems, registry, tasks
 from orchestrator.api.observing import Draining, Timed, Traced
 from orchestrator.context import Context
 from orchestrator.db import migrate, queries
@@ -111,7 +111,7 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, fleet, credentials, events, devices, health):
+    for module in (tasks, registry, fleet, credentials, events, devices, health):
         app.include_router(module.router)
     problems.install(app)
     context.metrics.watch_writer(context.database.waiting)

@@ -78,6 +78,7 @@ class TaskRequest:
         work: which of the plan's works; None for the only one, and of several for `evaluate` where the task reads
             another, else `train`.
         reads: the id of the task whose checkpoints are evaluated, each once, in their order.
+        warm_start: the SHA-256 of a checkpoint to begin with, in the place of the plan's own first state.
         export: for a `.keras` model, the settings of `fedelta export`, by the names of its options.
     """
 
@@ -87,6 +88,7 @@ class TaskRequest:
     policy: RoundPolicy = field(default_factory=RoundPolicy)
     reads: str | None = None
     export: dict[str, Any] = field(default_factory=dict)
+    warm_start: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -127,12 +129,19 @@ class RoundView:
 
 @dataclass(frozen=True)
 class CheckpointView:
-    """A server state that is kept; fetch its bytes as a resource. Round 0 is the state that the task began with."""
+    """A server state that is kept; fetch its bytes as a resource. Round 0 is the state that the task began with.
+
+    Attributes:
+        from_task_id, from_round: the checkpoint whose state it has, after a rollback or a warm start.
+    """
 
     round_number: int
     sha256: str
     size_bytes: int
     created_at: float
+    labels: tuple[str, ...] = ()
+    from_task_id: str | None = None
+    from_round: int | None = None
 
 
 @dataclass(frozen=True)

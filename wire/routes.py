@@ -9,6 +9,7 @@ CHECK_INS = f"{API}/check-ins"
 TASKS = f"{API}/tasks"
 POPULATIONS = f"{API}/populations"
 ENROLMENT_TOKENS = f"{API}/enrolment-tokens"
+LABELS = f"{API}/labels"
 EVENTS = f"{API}/events"
 API_KEYS = f"{API}/api-keys"
 HEALTH = "/healthz"
@@ -94,6 +95,21 @@ def task_events(task_id: str) -> str:
 def task_checkpoints(task_id: str) -> str:
     """A task's checkpoints."""
     return f"{task(task_id)}/checkpoints"
+
+
+def checkpoint_comparison(task_id: str, round_number: int | str) -> str:
+    """A checkpoint beside another of its task; `?with=N` says which."""
+    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/comparison"
+
+
+def checkpoint_label(task_id: str, round_number: int | str, label: str) -> str:
+    """A label on a checkpoint."""
+    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/labels/{_part(label)}"
+
+
+def task_rollback(task_id: str) -> str:
+    """Where a task is told to go on from an earlier checkpoint."""
+    return f"{task(task_id)}/rollback"
 
 
 def task_result(task_id: str) -> str:

@@ -61,6 +61,7 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
         "--work", help="which of the plan's works (default: the only one, or train, or evaluate with --reads)"
     )
     parser.add_argument("--reads", metavar="TASK_ID", help="evaluate the checkpoints of this task, each once")
+    parser.add_argument("--warm-start", metavar="SHA256", help="begin with this checkpoint, by its digest")
     policy = parser.add_argument_group("round policy")
     defaults = RoundPolicy()
     policy.add_argument("--rounds", type=int, default=defaults.rounds, help="completed rounds (default: %(default)s)")
@@ -117,6 +118,7 @@ def _task_request(arguments: argparse.Namespace) -> TaskRequest:
         population=arguments.population,
         work=arguments.work,
         reads=arguments.reads,
+        warm_start=arguments.warm_start,
         policy=RoundPolicy(
             rounds=arguments.rounds,
             cohort=arguments.cohort,

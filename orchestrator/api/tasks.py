@@ -1,4 +1,4 @@
-"""The operators' routes for tasks, their rounds and their checkpoints."""
+"""The operators' routes for tasks and their rounds."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,6 @@ from orchestrator.api.exchange import described, reply
 from orchestrator.api.paging import Paging
 from orchestrator.api.repeating import IdempotencyKey, earlier_answer, make, repeatable
 from orchestrator.context import Context
-from orchestrator.db import queries
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
@@ -27,8 +26,6 @@ from wire.errors import ErrorCode
 from wire.operator_messages import (
     MAX_COUNT,
     AssignmentPage,
-    CheckpointPage,
-    CheckpointView,
     ResultView,
     RoundDetail,
     RoundPage,
@@ -132,16 +129,6 @@ async def list_assignments(
     return reply(
         await context.database.read(lambda tx: round_views.assignment_page(tx, task_id, round_number, paging, state))
     )
-
-
-@router.get(routes.task_checkpoints("{task_id}"), **described(gives=CheckpointPage))
-async def list_checkpoints(task_id: str, context: ContextOf, paging: Paging) -> Response:
-    """A task's checkpoints, in the order of their rounds; each can be fetched as a resource."""
-    page = await context.database.read(
-        lambda tx: queries.checkpoints.of_task(tx, tasks.existing_task(tx, task_id).task_id, paging)
-    )
-    views = (CheckpointView(c.round_number, c.resource.sha256, c.resource.size_bytes, c.created_at) for c in page.rows)
-    return reply(CheckpointPage(tuple(views), page.next_cursor))
 
 
 @router.get(routes.task_result("{task_id}"), **described(gives=ResultView))

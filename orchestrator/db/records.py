@@ -92,9 +92,11 @@ class AssignmentRecord:
 
 @dataclass(frozen=True)
 class CheckpointRecord:
-    """A kept server state."""
+    """A kept server state; `from_…` name the checkpoint whose state it has, after a rollback or a warm start."""
 
     task_id: str
     round_number: int
     resource: Resource
     created_at: float
+    from_task_id: str | None = None
+    from_round: int | None = None

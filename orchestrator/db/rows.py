@@ -112,7 +112,14 @@ def assignment(row: Row[Any]) -> AssignmentRecord:
 
 def checkpoint(row: Row[Any]) -> CheckpointRecord:
     """A row of `checkpoints`."""
-    return CheckpointRecord(row.task_id, row.round_number, Resource(row.sha256, row.size_bytes), row.created_at)
+    return CheckpointRecord(
+        task_id=row.task_id,
+        round_number=row.round_number,
+        resource=Resource(row.sha256, row.size_bytes),
+        created_at=row.created_at,
+        from_task_id=row.from_task_id,
+        from_round=row.from_round,
+    )
 
 
 def _resource(sha256: str | None, size_bytes: int | None) -> Resource | None:

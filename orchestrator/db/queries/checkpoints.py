@@ -13,16 +13,36 @@ _ORDER = paging.Order((t.checkpoints.c.round_number,))
 
 
 def add(tx: Connection, task_id: str, round_number: int, resource: Resource, now: float) -> None:
+    """Keep a server state that a round made, or a plan brought."""
+    keep(tx, CheckpointRecord(task_id, round_number, resource, now))
+
+
+def keep(tx: Connection, checkpoint: CheckpointRecord) -> None:
     """Keep a server state."""
     tx.execute(
         insert(t.checkpoints).values(
-            task_id=task_id,
-            round_number=round_number,
-            sha256=resource.sha256,
-            size_bytes=resource.size_bytes,
-            created_at=now,
+            task_id=checkpoint.task_id,
+            round_number=checkpoint.round_number,
+            sha256=checkpoint.resource.sha256,
+            size_bytes=checkpoint.resource.size_bytes,
+            created_at=checkpoint.created_at,
+            from_task_id=checkpoint.from_task_id,
+            from_round=checkpoint.from_round,
         )
     )
+
+
+def of_digest(tx: Connection, sha256: str, population: str) -> CheckpointRecord | None:
+    """The first checkpoint that had this state, in this population where there is one."""
+    query = (
+        select(t.checkpoints)
+        .join(t.tasks, t.tasks.c.task_id == t.checkpoints.c.task_id)
+        .where(t.checkpoints.c.sha256 == sha256)
+        .order_by(t.tasks.c.population != population, t.checkpoints.c.created_at, t.checkpoints.c.round_number)
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.checkpoint(row)
 
 
 def of_task(tx: Connection, task_id: str, request: PageRequest) -> Page[CheckpointRecord]:

@@ -1,0 +1,146 @@
+"""The model registry: a task's checkpoints labelled, compared, and gone back to. History is never rewritten.
+
+A rollback makes a new checkpoint with the old one's state. It takes the number after the last round's, and no round
+has that number; later rounds start from it as from any other.
+"""
+
+import asyncio
+
+from sqlalchemy import Connection
+
+from orchestrator.context import Context
+from orchestrator.db import queries
+from orchestrator.db.records import CheckpointRecord
+from orchestrator.domain import differences
+from orchestrator.domain.paging import PageRequest
+from orchestrator.domain.rounds import RoundState
+from orchestrator.domain.tasks import TaskState
+from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
+from orchestrator.services import round_clock, tasks
+from wire import tensors
+from wire.operator_messages import CheckpointPage, CheckpointView
+from wire.registry_messages import Comparison, LabelView, check_label
+
+
+def existing_checkpoint(tx: Connection, task_id: str, round_number: int) -> CheckpointRecord:
+    """A task's checkpoint of that round.
+
+    Raises:
+        NotFoundError: there is no such task or checkpoint.
+    """
+    task = tasks.existing_task(tx, task_id)
+    checkpoint = queries.checkpoints.numbered(tx, task_id, round_number)
+    if checkpoint is None:
+        raise NotFoundError(f"the task {task.name!r} has no checkpoint {round_number}")
+    return checkpoint
+
+
+def checkpoint_page(tx: Connection, task_id: str, request: PageRequest) -> CheckpointPage:
+    """A page of a task's checkpoints.
+
+    Raises:
+        NotFoundError: there is no such task.
+    """
+    labels = queries.labels.of_task(tx, tasks.existing_task(tx, task_id).task_id)
+    page = queries.checkpoints.of_task(tx, task_id, request)
+    return CheckpointPage(tuple(_view(one, labels.get(one.round_number, ())) for one in page.rows), page.next_cursor)
+
+
+def put_label(tx: Connection, task_id: str, round_number: int, label: str, now: float) -> CheckpointView:
+    """Put a label on a checkpoint; whichever of the population had it has it no more.
+
+    Raises:
+        InvalidRequestError: it is no label.
+        NotFoundError: there is no such task or checkpoint.
+    """
+    try:
+        check_label(label)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
+    checkpoint = existing_checkpoint(tx, task_id, round_number)
+    population = tasks.existing_task(tx, task_id).population
+    queries.labels.put(tx, LabelView(population, label, task_id, round_number, now))
+    queries.events.add(tx, "checkpoint.labelled", task_id, now, round_number, label=label)
+    return _view(checkpoint, queries.labels.of_task(tx, task_id)[round_number])
+
+
+def remove_label(tx: Connection, task_id: str, round_number: int, label: str, now: float) -> CheckpointView:
+    """Take a label off a checkpoint.
+
+    Raises:
+        NotFoundError: there is no such checkpoint, or it does not have the label.
+    """
+    checkpoint = existing_checkpoint(tx, task_id, round_number)
+    population = tasks.existing_task(tx, task_id).population
+    found = queries.labels.named(tx, population, label)
+    if found is None or (found.task_id, found.round_number) != (task_id, round_number):
+        raise NotFoundError(f"checkpoint {round_number} of this task has no label {label!r}")
+    queries.labels.remove(tx, population, label)
+    queries.events.add(tx, "checkpoint.unlabelled", task_id, now, round_number, label=label)
+    return _view(checkpoint, queries.labels.of_task(tx, task_id).get(round_number, ()))
+
+
+def roll_back(tx: Connection, task_id: str, round_number: int, now: float) -> CheckpointView:
+    """Let a running task go on from an earlier checkpoint; the round that it is in is cancelled.
+
+    Raises:
+        NotFoundError: there is no such task or checkpoint.
+        ConflictError: the task has ended.
+    """
+    source = existing_checkpoint(tx, task_id, round_number)
+    task = tasks.existing_task(tx, task_id)
+    if task.state is not TaskState.RUNNING:
+        raise ConflictError(
+            f"the task {task.name!r} is {task.state.value}; push another that warm-starts from {source.resource.sha256}"
+        )
+    for round_ in queries.rounds.open_of_task(tx, task_id):
+        reason = f"the task was rolled back to checkpoint {round_number}"
+        round_clock.end_round(tx, round_, RoundState.CANCELLED, now, reason)
+    made = CheckpointRecord(
+        task_id, queries.rounds.last_number(tx, task_id) + 1, source.resource, now, task_id, round_number
+    )
+    queries.checkpoints.keep(tx, made)
+    queries.events.add(tx, "task.rolled_back", task_id, now, made.round_number, from_round=round_number)
+    return _view(made, ())
+
+
+async def comparison(context: Context, task_id: str, round_number: int, other: int) -> Comparison:
+    """Two checkpoints of a task beside each other.
+
+    Raises:
+        NotFoundError: there is no such task, or one of the checkpoints.
+    """
+
+    def read(tx: Connection) -> list[tuple[CheckpointRecord, dict[str, float]]]:
+        checkpoints = [existing_checkpoint(tx, task_id, number) for number in (round_number, other)]
+        return [(checkpoint, _metrics(tx, checkpoint)) for checkpoint in checkpoints]
+
+    (one, metrics), (two, other_metrics) = await context.database.read(read)
+    compared = await asyncio.to_thread(
+        lambda: differences.between(
+            *(tensors.decode(context.store.read(checkpoint.resource.sha256)) for checkpoint in (one, two))
+        )
+    )
+    return Comparison(task_id, round_number, other, compared, metrics, other_metrics)
+
+
+def _metrics(tx: Connection, checkpoint: CheckpointRecord) -> dict[str, float]:
+    """The metrics of the round that made a checkpoint's state; none of a state that no round made."""
+    while checkpoint.from_round is not None and checkpoint.from_task_id is not None:
+        origin = queries.checkpoints.numbered(tx, checkpoint.from_task_id, checkpoint.from_round)
+        assert origin is not None  # noqa: S101 - checkpoints are never deleted
+        checkpoint = origin
+    round_ = queries.rounds.numbered(tx, checkpoint.task_id, checkpoint.round_number)
+    return {} if round_ is None else round_.metrics
+
+
+def _view(checkpoint: CheckpointRecord, labels: tuple[str, ...]) -> CheckpointView:
+    return CheckpointView(
+        round_number=checkpoint.round_number,
+        sha256=checkpoint.resource.sha256,
+        size_bytes=checkpoint.resource.size_bytes,
+        created_at=checkpoint.created_at,
+        labels=labels,
+        from_task_id=checkpoint.from_task_id,
+        from_round=checkpoint.from_round,
+    )
