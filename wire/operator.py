@@ -125,6 +125,10 @@ class OperatorClient:
         pages = self._pages(CheckpointPage, routes.task_checkpoints(task_id))
         return tuple(checkpoint for page in pages for checkpoint in page.checkpoints)
 
+    def model(self, task_id: str, round_number: int) -> bytes:
+        """A checkpoint as a model file, for `plans.inference.Model`."""
+        return self._call("GET", routes.checkpoint_model(task_id, round_number))
+
     def label(self, task_id: str, round_number: int, label: str) -> CheckpointView:
         """Put a label on a checkpoint; whichever of the population had it has it no more."""
         return _read(CheckpointView, self._call("PUT", routes.checkpoint_label(task_id, round_number, label)))

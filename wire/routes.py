@@ -52,6 +52,11 @@ def resource(sha256: str) -> str:
     return f"{API}/resources/{_part(sha256)}"
 
 
+def released_model(label: str) -> str:
+    """The model that has a label in a device's population."""
+    return f"{API}/models/{_part(label)}"
+
+
 def update(assignment_id: str) -> str:
     """Where an assignment's update goes by default."""
     return f"{API}/assignments/{_part(assignment_id)}/update"
@@ -100,6 +105,11 @@ def task_checkpoints(task_id: str) -> str:
 def checkpoint_comparison(task_id: str, round_number: int | str) -> str:
     """A checkpoint beside another of its task; `?with=N` says which."""
     return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/comparison"
+
+
+def checkpoint_model(task_id: str, round_number: int | str) -> str:
+    """A checkpoint as a model file to predict with."""
+    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/model"
 
 
 def checkpoint_label(task_id: str, round_number: int | str, label: str) -> str:

@@ -53,6 +53,8 @@ def upgrade() -> None:
         sa.Column("task_id", _ID, nullable=False),
         sa.Column("round_number", sa.Integer(), nullable=False),
         sa.Column("labelled_at", sa.Float(), nullable=False),
+        sa.Column("model_sha256", _DIGEST, nullable=True),
+        sa.Column("model_size_bytes", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["population"], ["populations.name"], name="fk_labels_population"),
         sa.ForeignKeyConstraint(["task_id"], ["tasks.task_id"], name="fk_labels_task_id"),
         sa.PrimaryKeyConstraint("population", "label", name="pk_labels"),

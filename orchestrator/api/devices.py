@@ -10,7 +10,7 @@ from orchestrator.api.access import AnybodyKnown, ContextOf, Device
 from orchestrator.api.exchange import REFUSALS, chunks, described, read_message, reply
 from orchestrator.errors import NotFoundError
 from orchestrator.services import check_in as check_ins
-from orchestrator.services import enrolment, reporting, sessions
+from orchestrator.services import enrolment, registry, reporting, sessions
 from wire import routes
 from wire.messages import (
     Challenge,
@@ -18,6 +18,7 @@ from wire.messages import (
     CheckInReply,
     Enrolled,
     Enrolment,
+    ReleasedModel,
     Report,
     ReportReceipt,
     Session,
@@ -89,6 +90,12 @@ async def resource(sha256: str, request: Request, context: ContextOf) -> Respons
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return FileResponse(path, headers=headers, media_type=routes.OCTETS)
+
+
+@router.get(routes.released_model("{label}"), **described(gives=ReleasedModel))
+async def released_model(label: str, device: Device, context: ContextOf) -> Response:
+    """The model that has a label in the device's population, signed; its bytes are a resource."""
+    return reply(await context.database.read(lambda tx: registry.released_model(tx, device, label, context.signer)))
 
 
 @router.put(

@@ -1,11 +1,11 @@
 """The operators' routes of the model registry: checkpoints, their labels, comparisons and rollbacks."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from orchestrator.api.access import ContextOf, Operator, OperatorKey
-from orchestrator.api.exchange import described, read_message, reply
+from orchestrator.api.exchange import REFUSALS, described, read_message, reply
 from orchestrator.api.paging import Paging
 from orchestrator.api.repeating import IdempotencyKey, make, repeatable
 from orchestrator.db import queries
@@ -17,6 +17,7 @@ from wire.registry_messages import Comparison, LabelPage, RollbackRequest
 router = APIRouter(tags=["registry"], dependencies=[Operator])
 
 CheckpointNumber = Annotated[int, Path(ge=0, le=MAX_COUNT, description="0 is the state that the task began with")]
+_MODEL_FILE: dict[int | str, dict[str, Any]] = {200: {"description": "A model file", "content": {routes.OCTETS: {}}}}
 _LABELS = routes.checkpoint_label("{task_id}", "{round_number}", "{label}")
 
 
@@ -37,12 +38,20 @@ async def compare(
     return reply(await registry.comparison(context, task_id, round_number, other))
 
 
+@router.get(
+    routes.checkpoint_model("{task_id}", "{round_number}"),
+    response_class=Response,
+    responses=_MODEL_FILE | REFUSALS,
+)
+async def get_model(task_id: str, round_number: CheckpointNumber, context: ContextOf) -> Response:
+    """A checkpoint as a model file: the client's TFLite program and the values to give it."""
+    return Response(await registry.model_file(context, task_id, round_number), media_type=routes.OCTETS)
+
+
 @router.put(_LABELS, **described(gives=CheckpointView))
 async def put_label(task_id: str, round_number: CheckpointNumber, label: str, context: ContextOf) -> Response:
     """Put a label on a checkpoint. A label is on one checkpoint of a population at a time."""
-    return reply(
-        await context.database.write(lambda tx: registry.put_label(tx, task_id, round_number, label, context.clock()))
-    )
+    return reply(await registry.put_label(context, task_id, round_number, label))
 
 
 @router.delete(_LABELS, **described(gives=CheckpointView))

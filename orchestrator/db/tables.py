@@ -184,6 +184,8 @@ labels = Table(
     Column("task_id", ForeignKey(tasks.c.task_id), nullable=False, index=True),
     Column("round_number", Integer, nullable=False),
     Column("labelled_at", Float, nullable=False),
+    Column("model_sha256", DIGEST),  # the model file, where the plan can predict
+    Column("model_size_bytes", BigInteger),
 )
 
 events = Table(

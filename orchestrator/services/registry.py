@@ -10,14 +10,18 @@ from sqlalchemy import Connection
 
 from orchestrator.context import Context
 from orchestrator.db import queries
-from orchestrator.db.records import CheckpointRecord
+from orchestrator.db.records import CheckpointRecord, DeviceRecord, TaskRecord
 from orchestrator.domain import differences
 from orchestrator.domain.paging import PageRequest
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.services import round_clock, tasks
+from orchestrator.signing import PlanSigner
+from orchestrator.storage import FolderStore
+from plans import bundle, inference
 from wire import tensors
+from wire.messages import ReleasedModel
 from wire.operator_messages import CheckpointPage, CheckpointView
 from wire.registry_messages import Comparison, LabelView, check_label
 
@@ -46,8 +50,10 @@ def checkpoint_page(tx: Connection, task_id: str, request: PageRequest) -> Check
     return CheckpointPage(tuple(_view(one, labels.get(one.round_number, ())) for one in page.rows), page.next_cursor)
 
 
-def put_label(tx: Connection, task_id: str, round_number: int, label: str, now: float) -> CheckpointView:
+async def put_label(context: Context, task_id: str, round_number: int, label: str) -> CheckpointView:
     """Put a label on a checkpoint; whichever of the population had it has it no more.
+
+    Where the task's plan can predict, the checkpoint's model file is made and kept for the devices.
 
     Raises:
         InvalidRequestError: it is no label.
@@ -57,11 +63,54 @@ def put_label(tx: Connection, task_id: str, round_number: int, label: str, now: 
         check_label(label)
     except ValueError as error:
         raise InvalidRequestError(str(error)) from None
-    checkpoint = existing_checkpoint(tx, task_id, round_number)
-    population = tasks.existing_task(tx, task_id).population
-    queries.labels.put(tx, LabelView(population, label, task_id, round_number, now))
-    queries.events.add(tx, "checkpoint.labelled", task_id, now, round_number, label=label)
-    return _view(checkpoint, queries.labels.of_task(tx, task_id)[round_number])
+    task, checkpoint = await context.database.read(lambda tx: _to_predict_with(tx, task_id, round_number))
+    model = None
+    if task.manifest.infer is not None:
+        data = await asyncio.to_thread(_model_file, context.store, task, checkpoint)
+        model = await asyncio.to_thread(context.store.put, data)
+
+    def put(tx: Connection) -> CheckpointView:
+        now = context.clock()
+        queries.labels.put(tx, LabelView(task.population, label, task_id, round_number, now), model)
+        queries.events.add(tx, "checkpoint.labelled", task_id, now, round_number, label=label)
+        return _view(checkpoint, queries.labels.of_task(tx, task_id)[round_number])
+
+    return await context.database.write(put)
+
+
+async def model_file(context: Context, task_id: str, round_number: int) -> bytes:
+    """A checkpoint as a model file.
+
+    Raises:
+        NotFoundError: there is no such task or checkpoint, or its plan names no signature that predicts.
+    """
+    task, checkpoint = await context.database.read(lambda tx: _to_predict_with(tx, task_id, round_number))
+    if task.manifest.infer is None:
+        raise NotFoundError(f"the plan of {task.name!r} names no signature that predicts; take the checkpoint itself")
+    return await asyncio.to_thread(_model_file, context.store, task, checkpoint)
+
+
+def released_model(tx: Connection, device: DeviceRecord, label: str, signer: PlanSigner) -> ReleasedModel:
+    """The model that has a label in a device's population.
+
+    Raises:
+        NotFoundError: no checkpoint has it, or one that nobody can predict with.
+    """
+    found = queries.labels.named(tx, device.population, label)
+    model = queries.labels.model_of(tx, device.population, label)
+    if found is None or model is None:
+        raise NotFoundError(f"the population {device.population!r} has no model with the label {label!r}")
+    unsigned = ReleasedModel(label, device.population, found.task_id, found.round_number, model, "", "", "")
+    return signer.release(unsigned)
+
+
+def _to_predict_with(tx: Connection, task_id: str, round_number: int) -> tuple[TaskRecord, CheckpointRecord]:
+    return tasks.existing_task(tx, task_id), existing_checkpoint(tx, task_id, round_number)
+
+
+def _model_file(store: FolderStore, task: TaskRecord, checkpoint: CheckpointRecord) -> bytes:
+    plan = bundle.unpack(store.read(task.plan_sha256))
+    return inference.model_of(plan, task.plan_sha256, store.read(checkpoint.resource.sha256))
 
 
 def remove_label(tx: Connection, task_id: str, round_number: int, label: str, now: float) -> CheckpointView:

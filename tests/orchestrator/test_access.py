@@ -28,6 +28,7 @@ OPEN_TO_ALL = {
     ("GET", routes.READY),
 }
 OF_DEVICES = {
+    ("GET", routes.released_model("{label}")),
     ("POST", routes.CHECK_INS),
     ("PUT", routes.update("{assignment_id}")),
     ("POST", routes.report("{assignment_id}")),
@@ -44,6 +45,7 @@ OF_OPERATORS = {
     ("GET", routes.task_checkpoints("{task_id}")),
     ("GET", routes.task_events("{task_id}")),
     ("GET", routes.checkpoint_comparison("{task_id}", "{round_number}")),
+    ("GET", routes.checkpoint_model("{task_id}", "{round_number}")),
     ("PUT", routes.checkpoint_label("{task_id}", "{round_number}", "{label}")),
     ("DELETE", routes.checkpoint_label("{task_id}", "{round_number}", "{label}")),
     ("POST", routes.task_rollback("{task_id}")),

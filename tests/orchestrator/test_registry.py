@@ -1,17 +1,24 @@
-"""Checkpoints labelled, compared, gone back to, and started from."""
+"""Checkpoints labelled, compared, gone back to, started from, and released to devices."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from device_sdk import identity
+from device_sdk.enrolment import enrol
+from device_sdk.http import HttpTransport
+from device_sdk.models import fetch_model
+from device_sdk.state_dir import StateDir
 from federated.cli.main import main
-from plans import bundle
+from plans import bundle, inference
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.device import Device, encoded
 from tests.orchestrator.serving import Population
+from tests.plans.linear import PLAN as LINEAR_PLAN
 from tests.plans.readings import PLAN as READINGS
-from wire import tensors
+from wire import routes, tensors
 from wire.errors import ErrorCode, OperatorError
 from wire.operator_messages import CheckpointView, RoundPolicy, TaskRequest, TaskView
 
@@ -150,3 +157,31 @@ def test_the_command_keeps_the_registry(
         assert main(["checkpoint", *arguments, "--url", orchestrator.url, "--api-key", orchestrator.api_key]) == 0
         assert shown in capsys.readouterr().out, arguments
     assert tensors.decode((tmp_path / "two.safetensors").read_bytes()).keys()
+
+
+def test_devices_fetch_the_model_that_was_released_to_them(population: Population, tmp_path: Path) -> None:
+    predicting = replace(LINEAR_PLAN, manifest=replace(LINEAR_PLAN.manifest, infer="evaluate_step"))
+    request = TaskRequest("predicting", population.name, policy=RoundPolicy(rounds=9, cohort=1))
+    task = population.operator.push(request, plan=bundle.pack(predicting))
+    device = population.device()
+    held(population, task, device, 1, 1.0)
+    population.operator.label(task.task_id, 1, "released")
+    state = StateDir(tmp_path / "device")
+    state.make()
+    orchestrator = population.orchestrator
+    transport = HttpTransport(orchestrator.url)
+    enrol(state, transport, url=orchestrator.url, token=population.token(), attributes={})
+    released, data = fetch_model(state, identity.load(state), transport, "released")
+    assert (released.task_id, released.round_number) == (task.task_id, 1)
+    assert data == population.operator.model(task.task_id, 1)
+    record = inference.Model(data).record
+    assert record.checkpoint_sha256 == population.operator.checkpoints(task.task_id)[1].sha256
+    assert population.operator.model(task.task_id, 0) != data
+
+
+def test_a_plan_that_cannot_predict_has_labels_and_no_model(population: Population, task: TaskView) -> None:
+    population.operator.label(task.task_id, 1, "released")
+    answer = population.device().call("GET", routes.released_model("released"))
+    assert answer.problem.code == ErrorCode.NOT_FOUND
+    with pytest.raises(OperatorError, match="names no signature that predicts"):
+        population.operator.model(task.task_id, 1)

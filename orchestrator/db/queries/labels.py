@@ -7,15 +7,24 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from orchestrator.db import tables as t
 from orchestrator.db.queries import paging
 from orchestrator.domain.paging import Page, PageRequest
+from wire.messages import Resource
 from wire.registry_messages import LabelView
 
 _ORDER = paging.Order((t.labels.c.population, t.labels.c.label))
 
 
-def put(tx: Connection, label: LabelView) -> None:
-    """Put a label on a checkpoint, and take it off the one that had it."""
+def put(tx: Connection, label: LabelView, model: Resource | None) -> None:
+    """Put a label on a checkpoint with its model file, if it has one, and take it off the one that had it."""
     remove(tx, label.population, label.label)
-    tx.execute(insert(t.labels).values(**vars(label)))
+    file = {} if model is None else {"model_sha256": model.sha256, "model_size_bytes": model.size_bytes}
+    tx.execute(insert(t.labels).values(**vars(label), **file))
+
+
+def model_of(tx: Connection, population: str, label: str) -> Resource | None:
+    """The model file of a label's checkpoint."""
+    query = select(t.labels).where(t.labels.c.population == population).where(t.labels.c.label == label)
+    row = tx.execute(query).first()
+    return None if row is None or row.model_sha256 is None else Resource(row.model_sha256, row.model_size_bytes)
 
 
 def remove(tx: Connection, population: str, label: str) -> None:
