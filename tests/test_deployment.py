@@ -125,6 +125,13 @@ def test_compose_waits_for_services_that_it_has_and_names_every_volume_and_varia
     assert used == given
 
 
+def test_the_proxy_of_compose_knows_every_replica() -> None:
+    document = compose()
+    replicas = document["services"]["web"]["deploy"]["replicas"]
+    named = set(re.findall(r"[\w-]+:8700", (DEPLOY / "Caddyfile").read_text()))
+    assert named == {f"{document['name']}-web-{number}:8700" for number in range(1, replicas + 1)}
+
+
 def test_the_image_copies_every_package() -> None:
     copied = set(re.findall(r"^COPY (\w+) \w+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
     packages = {"alembic", "wire", "plans", "model_export", "device_sdk", "orchestrator", "federated"}

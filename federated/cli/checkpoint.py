@@ -1,6 +1,7 @@
 """`fedelta checkpoint`: the model registry."""
 
 import argparse
+import hashlib
 from pathlib import Path
 
 from federated.cli import connection, table
@@ -17,7 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         ("unlabel", _unlabel, "take a label off a checkpoint", ("round_number", "label")),
         ("compare", _compare, "two checkpoints beside each other", ("round_number", "other")),
         ("rollback", _rollback, "let a task go on from an earlier checkpoint", ("round_number",)),
-        ("get", _get, "write a checkpoint to a safetensors file", ("round_number",)),
+        ("get", _get, "write a checkpoint to a file", ("round_number",)),
     ):
         parser_of_action = actions.add_parser(name, help=summary, description=summary)
         connection.add_arguments(parser_of_action)
@@ -26,6 +27,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
             parser_of_action.add_argument(number, type=str if number == "label" else int)
         if name == "get":
             parser_of_action.add_argument("--out", type=Path, required=True, help="where to write it")
+            parser_of_action.add_argument(
+                "--as",
+                dest="form",
+                choices=("safetensors", "model"),
+                default="safetensors",
+                help="(default: %(default)s)",
+            )
         parser_of_action.set_defaults(action=action)
 
 
@@ -85,12 +93,17 @@ def _rollback(arguments: argparse.Namespace, client: OperatorClient) -> int:
 
 
 def _get(arguments: argparse.Namespace, client: OperatorClient) -> int:
-    kept = {one.round_number: one for one in client.checkpoints(arguments.task_id)}
-    if arguments.round_number not in kept:
-        raise OperatorError(f"the task has no checkpoint {arguments.round_number}; it has {', '.join(map(str, kept))}")
-    found = kept[arguments.round_number]
-    arguments.out.write_bytes(client.resource(found.sha256))
-    print(f"{arguments.out}: {found.size_bytes} bytes, sha256 {found.sha256}")
+    if arguments.form == "model":
+        data = client.model(arguments.task_id, arguments.round_number)
+    else:
+        kept = {one.round_number: one for one in client.checkpoints(arguments.task_id)}
+        if arguments.round_number not in kept:
+            raise OperatorError(
+                f"the task has no checkpoint {arguments.round_number}; it has {', '.join(map(str, kept))}"
+            )
+        data = client.resource(kept[arguments.round_number].sha256)
+    arguments.out.write_bytes(data)
+    print(f"{arguments.out}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
     return 0
 
 

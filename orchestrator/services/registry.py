@@ -20,7 +20,9 @@ from orchestrator.services import round_clock, tasks
 from orchestrator.signing import PlanSigner
 from orchestrator.storage import FolderStore
 from plans import bundle, inference
+from plans.errors import PlanError
 from wire import tensors
+from wire.errors import ErrorCode
 from wire.messages import ReleasedModel
 from wire.operator_messages import CheckpointPage, CheckpointView
 from wire.registry_messages import Comparison, LabelView, check_label
@@ -56,7 +58,7 @@ async def put_label(context: Context, task_id: str, round_number: int, label: st
     Where the task's plan can predict, the checkpoint's model file is made and kept for the devices.
 
     Raises:
-        InvalidRequestError: it is no label.
+        InvalidRequestError: it is no label, or the plan cannot predict as it says.
         NotFoundError: there is no such task or checkpoint.
     """
     try:
@@ -110,7 +112,10 @@ def _to_predict_with(tx: Connection, task_id: str, round_number: int) -> tuple[T
 
 def _model_file(store: FolderStore, task: TaskRecord, checkpoint: CheckpointRecord) -> bytes:
     plan = bundle.unpack(store.read(task.plan_sha256))
-    return inference.model_of(plan, task.plan_sha256, store.read(checkpoint.resource.sha256))
+    try:
+        return inference.model_of(plan, task.plan_sha256, store.read(checkpoint.resource.sha256))
+    except PlanError as error:
+        raise InvalidRequestError(f"no model can be made of the checkpoint: {error}", ErrorCode.INVALID_PLAN) from None
 
 
 def remove_label(tx: Connection, task_id: str, round_number: int, label: str, now: float) -> CheckpointView:
