@@ -34,7 +34,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
     folder = tmp_path_factory.mktemp("weights")
     model.save(folder / "model.keras")
-    plan = learning_plan(model, name="small", loss="sparse_categorical_crossentropy", batch_size=BATCH)
+    plan = learning_plan(model, name="small", loss="sparse_categorical_crossentropy", optimizer="sgd", batch_size=BATCH)
     generator = np.random.default_rng(1)
     state = {
         name: value if value.ndim == 0 else generator.uniform(0.1, 1.0, value.shape).astype(value.dtype)

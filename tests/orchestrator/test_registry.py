@@ -174,6 +174,11 @@ def test_devices_fetch_the_model_that_was_released_to_them(population: Populatio
     released, data = fetch_model(state, identity.load(state), transport, "released")
     assert (released.task_id, released.round_number) == (task.task_id, 1)
     assert data == population.operator.model(task.task_id, 1)
+    out = tmp_path / "model.zip"
+    where = ["--url", orchestrator.url, "--api-key", orchestrator.api_key]
+    assert main(["checkpoint", "get", task.task_id, "1", "--as", "model", "--out", str(out), *where]) == 0
+    assert out.read_bytes() == data
+    assert main(["checkpoint", "get", task.task_id, "7", "--out", str(out), *where]) == 1
     record = inference.Model(data).record
     assert record.checkpoint_sha256 == population.operator.checkpoints(task.task_id)[1].sha256
     assert population.operator.model(task.task_id, 0) != data
