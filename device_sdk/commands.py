@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_sdk import enrolment, files, identity, status
+from device_sdk import enrolment, files, identity, models, status
 from device_sdk.agent import Agent
 from device_sdk.errors import StateError
 from device_sdk.examples import ExampleStore
@@ -55,6 +55,17 @@ def once(state: StateDir, arguments: Namespace) -> int:
     """Work for one pass."""
     with _agent(state) as agent:
         agent.run_once()
+    return 0
+
+
+def save_model(state: StateDir, arguments: Namespace) -> int:
+    """Write the population's released model to a file."""
+    who = identity.load(state)
+    with files.locked(state.lock):
+        released, data = models.fetch_model(state, who, HttpTransport(who.record.url), arguments.label)
+    files.write_durably(Path(arguments.out), data)
+    which = f"{released.label!r} of {released.population!r}, round {released.round_number}"
+    print(f"{arguments.out}: {which}, {len(data)} bytes")
     return 0
 
 

@@ -28,6 +28,7 @@ from wire.messages import (
     Enrolled,
     Enrolment,
     Problem,
+    ReleasedModel,
     Report,
     ReportReceipt,
     Resource,
@@ -77,6 +78,12 @@ class HttpTransport:
         """See `Transport`."""
         return self._post(CheckInReply, routes.CHECK_INS, check_in, token)
 
+    def released(self, token: str, label: str) -> ReleasedModel:
+        """See `Transport`."""
+        url = self._url + routes.released_model(label)
+        with self._request("GET", url, _bearer(token)) as response:
+            return _message(ReleasedModel, url, _read_document(response))
+
     def report(self, token: str, assignment_id: str, report: Report) -> ReportReceipt:
         """See `Transport`."""
         return self._post(ReportReceipt, routes.report(assignment_id), report, token)
@@ -109,11 +116,7 @@ class HttpTransport:
     def _post(self, kind: type[T], path: str, message: object, token: str | None = None) -> T:
         headers = {"Content-Type": routes.JSON} | ({} if token is None else _bearer(token))
         with self._request("POST", self._url + path, headers, codec.dumps(message)) as response:
-            document = _read_document(response)
-        try:
-            return codec.loads(kind, document)
-        except MessageError as error:
-            raise TransportError(f"{self._url}{path} did not answer with a {kind.__name__}: {error}") from error
+            return _message(kind, self._url + path, _read_document(response))
 
     @contextmanager
     def _request(
@@ -153,6 +156,13 @@ def _read_problem(response: BaseHTTPResponse) -> Problem | None:
         return codec.loads(Problem, _read_document(response))
     except MessageError:
         return None
+
+
+def _message(kind: type[T], url: str, document: bytes) -> T:
+    try:
+        return codec.loads(kind, document)
+    except MessageError as error:
+        raise TransportError(f"{url} did not answer with a {kind.__name__}: {error}") from error
 
 
 def _read_document(response: BaseHTTPResponse) -> bytes:

@@ -13,6 +13,7 @@ from wire.messages import (
     CheckInReply,
     Enrolled,
     Enrolment,
+    ReleasedModel,
     Report,
     ReportReceipt,
     Resource,
@@ -40,6 +41,10 @@ class Transport(Protocol):
 
     def check_in(self, token: str, check_in: CheckIn) -> CheckInReply:
         """Offer to work."""
+        ...
+
+    def released(self, token: str, label: str) -> ReleasedModel:
+        """Ask for the model that has a label in the device's population."""
         ...
 
     def fetch(self, token: str, resource: Resource, write: Callable[[bytes], object]) -> None:

@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from orchestrator.api import credentials, devices, events, fleet, health, problems, resources, tasks, uploads
+from orchestrator.api import credentials, devices, events, fleet, health, problems, registry, resources, tasks, uploads
 from orchestrator.api.observing import Draining, Timed, Traced
 from orchestrator.collector import Collector
 from orchestrator.context import Context, WorkerContext
@@ -171,7 +171,7 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, fleet, credentials, events, devices, uploads, resources, health):
+    for module in (tasks, registry, fleet, credentials, events, devices, uploads, resources, health):
         app.include_router(module.router)
     problems.install(app)
     context.metrics.watch_writer(context.database.waiting)

@@ -148,13 +148,16 @@ def _make_api_key(settings: "Settings", name: str) -> int:
 
     try:
         check_name(name)
-        context, _ = open_context(settings)
+        context, secrets = open_context(settings)
     except (DataFolderError, OSError, ValueError) as error:
         print(f"error: no API key was made: {error}", file=sys.stderr)
         return 1
-    made = context.database.submit(lambda tx: operators.make_api_key(tx, name, context.clock())).result()
+    if secrets is None:
+        made = context.database.submit(lambda tx: operators.make_api_key(tx, name, context.clock())).result()
+        print(made.api_key)
+    else:
+        _show(secrets)
     context.close()
-    print(made.api_key)
     return 0
 
 

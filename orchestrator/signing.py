@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from orchestrator.errors import DataFolderError, InvalidRequestError
 from orchestrator.storage.durable import write_durably
 from wire import statements
-from wire.messages import PlanStatement, PublicKey, Resource, SignedPlan
+from wire.messages import PlanStatement, PublicKey, ReleasedModel, Resource, SignedPlan
 
 _PEM = serialization.Encoding.PEM
 _RAW = serialization.Encoding.Raw
@@ -39,6 +40,11 @@ class PlanSigner:
         )
         signature = self._private_key.sign(statements.plan(statement))
         return SignedPlan(plan, statement, statements.to_base64(signature))
+
+    def release(self, unsigned: ReleasedModel) -> ReleasedModel:
+        """A released model under this key's signature."""
+        named = replace(unsigned, key_id=self.public_key.key_id, algorithm=self.public_key.algorithm)
+        return replace(named, signature=statements.to_base64(self._private_key.sign(statements.model(named))))
 
 
 def create_key(path: Path) -> None:

@@ -52,13 +52,18 @@ def pack(plan: Plan) -> bytes:
         SERVER: plan.server,
         INITIAL: tensors.encode(plan.initial),
     }
+    return zipped(contents)
+
+
+def zipped(contents: Mapping[str, bytes]) -> bytes:
+    """A zip of these members in their order: equal contents, equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in MEMBERS:
+        for name, data in contents.items():
             member = zipfile.ZipInfo(name, _FIRST_ZIP_TIME)
             member.create_system = 3  # Unix, whichever system writes
             member.external_attr = _PLAIN_FILE
-            archive.writestr(member, contents[name])
+            archive.writestr(member, data)
     return buffer.getvalue()
 
 

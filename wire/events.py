@@ -29,10 +29,10 @@ class Event:
     Attributes:
         event_id: later events have larger ids.
         kind: `task.created`, `task.` or `round.` and the state that was entered, `round.reports` as reports are
-            counted; of the stream itself, `stream.opened` first, and `stream.missed` where events before the next
-            one are not kept any more.
+            counted, `task.rolled_back`, `checkpoint.labelled`, `checkpoint.unlabelled`; of the stream itself,
+            `stream.opened` first, and `stream.missed` where events before the next one are not kept any more.
         at: UTC seconds since 1970.
-        detail: of a round, what it knows: `reported`, `assigned`, `metrics`, `reason`.
+        detail: of a round, what it knows: `reported`, `assigned`, `metrics`, `reason`; of a checkpoint, its `label`.
     """
 
     event_id: int

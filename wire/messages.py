@@ -177,6 +177,25 @@ class Assignment:
 
 
 @dataclass(frozen=True)
+class ReleasedModel:
+    """A model to predict with, under the signature of the key that signs plans (`statements.model`).
+
+    Attributes:
+        model: a model file (`plans.inference`), to be fetched as a resource.
+        task_id, round_number: the checkpoint that it has the values of.
+    """
+
+    label: str
+    population: str
+    task_id: str
+    round_number: int
+    model: Resource
+    key_id: str
+    algorithm: str
+    signature: str
+
+
+@dataclass(frozen=True)
 class Rejection:
     """No work now; come back after so long."""
 

@@ -20,7 +20,6 @@ from wire.operator_messages import (
     ApiKeyView,
     AssignmentPage,
     AssignmentView,
-    CheckpointLabel,
     CheckpointPage,
     CheckpointView,
     DevicePage,
@@ -40,6 +39,7 @@ from wire.operator_messages import (
     TaskRequest,
     TaskView,
 )
+from wire.registry_messages import Comparison, LabelPage, LabelView, RollbackRequest
 
 T = TypeVar("T")
 
@@ -133,10 +133,32 @@ class OperatorClient:
         pages = self._pages(CheckpointPage, routes.task_checkpoints(task_id))
         return tuple(checkpoint for page in pages for checkpoint in page.checkpoints)
 
-    def label_checkpoint(self, task_id: str, round_number: int, label: str) -> CheckpointView:
-        """Call a checkpoint something, so that it is kept whatever the task's policy says; "" takes the label away."""
-        path = routes.checkpoint_label(task_id, round_number)
-        return _read(CheckpointView, self._call("PUT", path, codec.dumps(CheckpointLabel(label))))
+    def model(self, task_id: str, round_number: int) -> bytes:
+        """A checkpoint as a model file, for `plans.inference.Model`."""
+        return self._call("GET", routes.checkpoint_model(task_id, round_number))
+
+    def label(self, task_id: str, round_number: int, label: str) -> CheckpointView:
+        """Put a label on a checkpoint; whichever of the population had it has it no more."""
+        return _read(CheckpointView, self._call("PUT", routes.checkpoint_label(task_id, round_number, label)))
+
+    def unlabel(self, task_id: str, round_number: int, label: str) -> CheckpointView:
+        """Take a label off a checkpoint."""
+        return _read(CheckpointView, self._call("DELETE", routes.checkpoint_label(task_id, round_number, label)))
+
+    def labels(self, *, population: str | None = None) -> Iterator[LabelView]:
+        """Labels, by population and name."""
+        for page in self._pages(LabelPage, routes.LABELS, population=population):
+            yield from page.labels
+
+    def compare(self, task_id: str, round_number: int, other: int) -> Comparison:
+        """Two checkpoints of a task beside each other."""
+        path = routes.checkpoint_comparison(task_id, round_number)
+        return self._get(Comparison, path, **{"with": other})
+
+    def roll_back(self, task_id: str, round_number: int, *, idempotency_key: str | None = None) -> CheckpointView:
+        """Let a running task go on from an earlier checkpoint."""
+        body = codec.dumps(RollbackRequest(round_number))
+        return _read(CheckpointView, self._make(routes.task_rollback(task_id), body, idempotency_key))
 
     def result(self, task_id: str, round_number: int | None = None) -> ResultView:
         """What a round gave: that of this number, or the last completed one."""

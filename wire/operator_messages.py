@@ -17,7 +17,6 @@ ID_CHARACTERS = 16  # of a secret's hash, which is its public id
 MAX_TASK_SECONDS = 10 * 365 * 24 * 3600.0
 MAX_STOP_ROUNDS = 1000
 MAX_PRIORITY = 1e6
-MAX_LABEL = 100
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}")
 
 
@@ -157,6 +156,7 @@ class TaskRequest:
         work: which of the plan's works; None for the only one, and of several for `evaluate` where the task reads
             another, else `train`.
         reads: the id of the task whose checkpoints are evaluated, each once, in their order.
+        warm_start: the SHA-256 of a checkpoint to begin with, in the place of the plan's own first state.
         export: for a `.keras` model, the settings of `fedelta export`, by the names of its options.
     """
 
@@ -166,6 +166,7 @@ class TaskRequest:
     policy: RoundPolicy = field(default_factory=RoundPolicy)
     reads: str | None = None
     export: dict[str, Any] = field(default_factory=dict)
+    warm_start: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -209,25 +210,17 @@ class RoundView:
 class CheckpointView:
     """A server state that is kept; fetch its bytes as a resource. Round 0 is the state that the task began with.
 
-    A checkpoint with a `label` is kept whatever the task's policy says.
+    Attributes:
+        from_task_id, from_round: the checkpoint whose state it has, after a rollback or a warm start.
     """
 
     round_number: int
     sha256: str
     size_bytes: int
     created_at: float
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class CheckpointLabel:
-    """What an operator calls a checkpoint, which is kept from then on; "" takes the label away."""
-
-    label: str
-
-    def __post_init__(self) -> None:
-        if not (len(self.label) <= MAX_LABEL and (self.label.isprintable())):
-            raise ValueError(f"label has {len(self.label)} characters; at most {MAX_LABEL} printable ones are allowed")
+    labels: tuple[str, ...] = ()
+    from_task_id: str | None = None
+    from_round: int | None = None
 
 
 @dataclass(frozen=True)

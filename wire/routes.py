@@ -9,6 +9,7 @@ CHECK_INS = f"{API}/check-ins"
 TASKS = f"{API}/tasks"
 POPULATIONS = f"{API}/populations"
 ENROLMENT_TOKENS = f"{API}/enrolment-tokens"
+LABELS = f"{API}/labels"
 EVENTS = f"{API}/events"
 API_KEYS = f"{API}/api-keys"
 HEALTH = "/healthz"
@@ -56,6 +57,11 @@ def resource(sha256: str) -> str:
 def upload(assignment_id: str) -> str:
     """Where a device asks what is still to be sent of an update, and where to."""
     return f"{API}/assignments/{_part(assignment_id)}/upload"
+
+
+def released_model(label: str) -> str:
+    """The model that has a label in a device's population."""
+    return f"{API}/models/{_part(label)}"
 
 
 def update(assignment_id: str) -> str:
@@ -113,9 +119,24 @@ def task_checkpoints(task_id: str) -> str:
     return f"{task(task_id)}/checkpoints"
 
 
-def checkpoint_label(task_id: str, round_number: int | str) -> str:
-    """Where a checkpoint gets its label."""
-    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/label"
+def checkpoint_comparison(task_id: str, round_number: int | str) -> str:
+    """A checkpoint beside another of its task; `?with=N` says which."""
+    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/comparison"
+
+
+def checkpoint_model(task_id: str, round_number: int | str) -> str:
+    """A checkpoint as a model file to predict with."""
+    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/model"
+
+
+def checkpoint_label(task_id: str, round_number: int | str, label: str) -> str:
+    """A label on a checkpoint."""
+    return f"{task_checkpoints(task_id)}/{_part(str(round_number))}/labels/{_part(label)}"
+
+
+def task_rollback(task_id: str) -> str:
+    """Where a task is told to go on from an earlier checkpoint."""
+    return f"{task(task_id)}/rollback"
 
 
 def task_result(task_id: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from wire import codec
 from wire.errors import MessageError
-from wire.messages import PlanStatement
+from wire.messages import PlanStatement, ReleasedModel
 
 ED25519 = "ed25519"
 
@@ -33,6 +33,19 @@ def update(assignment_id: str, round_number: int, sha256: str) -> bytes:
 def plan(statement: PlanStatement) -> bytes:
     """What an operator signs about a plan: which one, for whom, until when."""
     return b"fedelta-plan-v1\n" + codec.dumps(statement)
+
+
+def model(released: ReleasedModel) -> bytes:
+    """What an operator signs about a released model: which bytes, under which label, for whom."""
+    fields = {
+        "population": released.population,
+        "label": released.label,
+        "task": released.task_id,
+        "round": str(released.round_number),
+        "sha256": released.model.sha256,
+        "key": released.key_id,
+    }
+    return _statement("fedelta-model-v1", fields)
 
 
 def to_base64(data: bytes) -> str:

@@ -24,11 +24,9 @@ def upgrade() -> None:
     op.add_column("devices", sa.Column("expected_by", sa.Float(), nullable=True))
     op.create_index(op.f("ix_devices_population_expected_by"), "devices", ["population", "expected_by"])
     op.add_column("tasks", sa.Column("completed_because", sa.String(length=500), server_default="", nullable=False))
-    op.add_column("checkpoints", sa.Column("label", sa.String(length=100), server_default="", nullable=False))
 
 
 def downgrade() -> None:
-    op.drop_column("checkpoints", "label")
     op.drop_column("tasks", "completed_because")
     op.drop_index(op.f("ix_devices_population_expected_by"), table_name="devices")
     op.drop_column("devices", "expected_by")

@@ -1,4 +1,4 @@
-"""Operators revoke keys, tokens and devices; answers are kept for repeated requests; what happens is told"""
+"""Operators revoke keys, tokens and devices, hear what happens, label checkpoints, and repeat requests"""
 
 import sqlalchemy as sa
 
@@ -43,8 +43,30 @@ def upgrade() -> None:
     )
     op.create_index("ix_events_task_id_event_id", "events", ["task_id", "event_id"])
 
+    op.add_column("checkpoints", sa.Column("from_task_id", _ID, nullable=True))
+    op.add_column("checkpoints", sa.Column("from_round", sa.Integer(), nullable=True))
+    op.create_index("ix_checkpoints_sha256", "checkpoints", ["sha256"])
+    op.create_table(
+        "labels",
+        sa.Column("population", sa.String(length=100), nullable=False),
+        sa.Column("label", sa.String(length=100), nullable=False),
+        sa.Column("task_id", _ID, nullable=False),
+        sa.Column("round_number", sa.Integer(), nullable=False),
+        sa.Column("labelled_at", sa.Float(), nullable=False),
+        sa.Column("model_sha256", _DIGEST, nullable=True),
+        sa.Column("model_size_bytes", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["population"], ["populations.name"], name="fk_labels_population"),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks.task_id"], name="fk_labels_task_id"),
+        sa.PrimaryKeyConstraint("population", "label", name="pk_labels"),
+    )
+    op.create_index("ix_labels_task_id", "labels", ["task_id"])
+
 
 def downgrade() -> None:
+    op.drop_table("labels")
+    op.drop_index("ix_checkpoints_sha256", "checkpoints")
+    op.drop_column("checkpoints", "from_round")
+    op.drop_column("checkpoints", "from_task_id")
     op.drop_table("events")
     op.drop_table("answers")
     op.drop_index("ix_devices_enrolled_at_device_id", "devices")

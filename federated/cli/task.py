@@ -32,7 +32,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         ("result", _result, "what a round of a task gave"),
         ("pause", _pause, "let a task begin nothing new"),
         ("resume", _resume, "let a paused task go on"),
-        ("label", _label, "call a checkpoint something, so that it is kept"),
         ("cancel", _cancel, "stop a task"),
     ):
         parser_of_action = actions.add_parser(name, help=summary, description=summary)
@@ -52,9 +51,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "result":
             parser_of_action.add_argument("--round", type=int, help="the round's number (default: the last completed)")
             parser_of_action.add_argument("--out", type=Path, help="write the tensors to a safetensors file")
-        if name == "label":
-            parser_of_action.add_argument("round", type=int, help="the checkpoint's round")
-            parser_of_action.add_argument("label", help='what to call it; "" takes its label away')
         parser_of_action.set_defaults(action=action)
 
 
@@ -67,6 +63,7 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
         "--work", help="which of the plan's works (default: the only one, or train, or evaluate with --reads)"
     )
     parser.add_argument("--reads", metavar="TASK_ID", help="evaluate the checkpoints of this task, each once")
+    parser.add_argument("--warm-start", metavar="SHA256", help="begin with this checkpoint, by its digest")
     policy.add_arguments(parser)
     parser.add_argument(
         "--setting",
@@ -105,6 +102,7 @@ def _task_request(arguments: argparse.Namespace) -> TaskRequest:
         population=arguments.population,
         work=arguments.work,
         reads=arguments.reads,
+        warm_start=arguments.warm_start,
         policy=policy.policy_of(arguments),
         export={name: _json_value(value) for name, value in map(policy.pair, arguments.setting)},
     )
@@ -173,12 +171,6 @@ def _pause(arguments: argparse.Namespace, client: OperatorClient) -> int:
 
 def _resume(arguments: argparse.Namespace, client: OperatorClient) -> int:
     print(client.resume(arguments.task_id).state)
-    return 0
-
-
-def _label(arguments: argparse.Namespace, client: OperatorClient) -> int:
-    labelled = client.label_checkpoint(arguments.task_id, arguments.round, arguments.label)
-    print(f"{labelled.sha256} {labelled.label}".rstrip())
     return 0
 
 

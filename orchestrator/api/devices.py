@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from orchestrator.api.access import ContextOf, Device
 from orchestrator.api.exchange import described, read_message, reply
 from orchestrator.services import check_in as check_ins
-from orchestrator.services import enrolment, reporting, sessions
+from orchestrator.services import enrolment, registry, reporting, sessions
 from wire import routes
 from wire.messages import (
     Challenge,
@@ -15,6 +15,7 @@ from wire.messages import (
     CheckInReply,
     Enrolled,
     Enrolment,
+    ReleasedModel,
     Report,
     ReportReceipt,
     Session,
@@ -73,6 +74,12 @@ async def check_in(request: Request, device: Device, context: ContextOf) -> Resp
     )
     context.metrics.check_ins.labels("rejection" if answer.assignment is None else "assignment").inc()
     return reply(answer)
+
+
+@router.get(routes.released_model("{label}"), **described(gives=ReleasedModel))
+async def released_model(label: str, device: Device, context: ContextOf) -> Response:
+    """The model that has a label in the device's population, signed; its bytes are a resource."""
+    return reply(await context.database.read(lambda tx: registry.released_model(tx, device, label, context.signer)))
 
 
 @router.post(routes.report("{assignment_id}"), **described(takes=Report, gives=ReportReceipt))

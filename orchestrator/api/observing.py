@@ -35,8 +35,8 @@ class Timed:
 
         async def send_timed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                labels = (_method_of(scope), route_of(scope), str(message["status"]))
-                self._metrics.request_seconds.labels(*labels).observe(time.perf_counter() - began)
+                seconds = time.perf_counter() - began
+                self._metrics.observe_request(_method_of(scope), route_of(scope), message["status"], seconds)
             await send(message)
 
         await self._app(scope, receive, send_timed)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,6 +59,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _refused_by_framework)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(OperationalError, _unavailable)
+    app.add_exception_handler(DataError, _not_for_the_database)
     app.add_exception_handler(OSError, _unavailable)
     app.add_exception_handler(Exception, _our_fault)
     app.add_middleware(ProblemDocuments)
@@ -133,6 +134,10 @@ def _gone(_: Request, __: Exception) -> Response:
 def _unavailable(_: Request, error: Exception) -> Response:
     log.error("the database or the disk refused: %s", error)
     return problem(ErrorCode.UNAVAILABLE, "the server cannot keep anything just now; try again", _RETRY_SECONDS)
+
+
+def _not_for_the_database(_: Request, __: Exception) -> Response:
+    return problem(ErrorCode.INVALID_REQUEST, "the request holds text or a number that the database cannot keep")
 
 
 def _our_fault(request: Request, error: Exception) -> Response:

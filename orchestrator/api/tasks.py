@@ -1,4 +1,4 @@
-"""The operators' routes for tasks, their rounds and their checkpoints."""
+"""The operators' routes for tasks and their rounds."""
 
 import asyncio
 import hashlib
@@ -11,12 +11,10 @@ from fastapi import Path as PathPart
 from starlette.datastructures import FormData, UploadFile
 
 from orchestrator.api.access import ContextOf, Operator, OperatorKey
-from orchestrator.api.exchange import described, read_message, reply
+from orchestrator.api.exchange import described, reply
 from orchestrator.api.paging import Paging
 from orchestrator.api.repeating import IdempotencyKey, earlier_answer, make, repeatable
 from orchestrator.context import Context
-from orchestrator.db import queries
-from orchestrator.db.records import CheckpointRecord
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
@@ -28,9 +26,6 @@ from wire.errors import ErrorCode
 from wire.operator_messages import (
     MAX_COUNT,
     AssignmentPage,
-    CheckpointLabel,
-    CheckpointPage,
-    CheckpointView,
     ResultView,
     RoundDetail,
     RoundPage,
@@ -150,25 +145,6 @@ async def list_assignments(
     )
 
 
-@router.get(routes.task_checkpoints("{task_id}"), **described(gives=CheckpointPage))
-async def list_checkpoints(task_id: str, context: ContextOf, paging: Paging) -> Response:
-    """A task's checkpoints, in the order of their rounds; each can be fetched as a resource."""
-    page = await context.database.read(
-        lambda tx: queries.checkpoints.of_task(tx, tasks.existing_task(tx, task_id).task_id, paging)
-    )
-    return reply(CheckpointPage(tuple(_view(checkpoint) for checkpoint in page.rows), page.next_cursor))
-
-
-@router.put(
-    routes.checkpoint_label("{task_id}", "{round_number}"), **described(takes=CheckpointLabel, gives=CheckpointView)
-)
-async def label_checkpoint(task_id: str, round_number: RoundNumber, request: Request, context: ContextOf) -> Response:
-    """Call a checkpoint something. A labelled one is kept, whatever the task's policy says."""
-    message = await read_message(request, CheckpointLabel, context.settings)
-    labelled = await context.database.write(lambda tx: tasks.label(tx, task_id, round_number, message.label))
-    return reply(_view(labelled))
-
-
 @router.get(routes.task_result("{task_id}"), **described(gives=ResultView))
 async def show_result(
     task_id: str,
@@ -179,12 +155,6 @@ async def show_result(
 ) -> Response:
     """What a round of a task gave."""
     return reply(await results.result_view(context, task_id, round_number))
-
-
-def _view(kept: CheckpointRecord) -> CheckpointView:
-    return CheckpointView(
-        kept.round_number, kept.resource.sha256, kept.resource.size_bytes, kept.created_at, kept.label
-    )
 
 
 def _check_length(request: Request, limit: int) -> None:

@@ -101,13 +101,14 @@ class AssignmentRecord:
 
 @dataclass(frozen=True)
 class CheckpointRecord:
-    """A kept server state."""
+    """A kept server state; `from_…` name the checkpoint whose state it has, after a rollback or a warm start."""
 
     task_id: str
     round_number: int
     resource: Resource
     created_at: float
-    label: str = ""
+    from_task_id: str | None = None
+    from_round: int | None = None
 
 
 @dataclass(frozen=True)

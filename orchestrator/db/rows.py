@@ -142,8 +142,14 @@ def shard(row: Row[Any]) -> ShardRecord:
 
 def checkpoint(row: Row[Any]) -> CheckpointRecord:
     """A row of `checkpoints`."""
-    resource = Resource(row.sha256, row.size_bytes)
-    return CheckpointRecord(row.task_id, row.round_number, resource, row.created_at, row.label)
+    return CheckpointRecord(
+        task_id=row.task_id,
+        round_number=row.round_number,
+        resource=Resource(row.sha256, row.size_bytes),
+        created_at=row.created_at,
+        from_task_id=row.from_task_id,
+        from_round=row.from_round,
+    )
 
 
 def _resource(sha256: str | None, size_bytes: int | None) -> Resource | None:

@@ -211,7 +211,21 @@ checkpoints = Table(
     Column("sha256", DIGEST, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
-    Column("label", String(100), nullable=False, server_default=""),  # a labelled one is kept
+    Column("from_task_id", ID),  # the checkpoint whose state it has, after a rollback or a warm start
+    Column("from_round", Integer),
+    Index(None, "sha256"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("population", ForeignKey(populations.c.name), primary_key=True),
+    Column("label", String(100), primary_key=True),
+    Column("task_id", ForeignKey(tasks.c.task_id), nullable=False, index=True),
+    Column("round_number", Integer, nullable=False),
+    Column("labelled_at", Float, nullable=False),
+    Column("model_sha256", DIGEST),  # the model file, where the plan can predict
+    Column("model_size_bytes", BigInteger),
 )
 
 events = Table(

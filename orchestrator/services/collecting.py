@@ -71,7 +71,7 @@ async def collect_blobs(context: WorkerContext) -> int:
         after = claim.following
 
 
-def _claim(context: Context, after: BlobName, tx: Connection) -> Claim:
+def _claim(context: WorkerContext, after: BlobName, tx: Connection) -> Claim:
     now = context.clock()
     put_before = now - context.settings.grace_seconds
     blobs, following = queries.blobs.claim_unneeded(

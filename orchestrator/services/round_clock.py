@@ -159,7 +159,7 @@ def _forget_checkpoints(tx: Connection, task: TaskRecord) -> None:
     read = (queries.rounds.last_read(tx, reader) + 1 for reader in queries.tasks.readers(tx, task.task_id))
     going = retention.expendable(
         [one.round_number for one in kept],
-        {one.round_number for one in kept if one.label},
+        set(queries.labels.of_task(tx, task.task_id)),
         min((latest, *read)),
         task.policy,
     )

@@ -102,7 +102,7 @@ def push(tx: Connection, request: TaskRequest, plan: StoredPlan | None, signer: 
     queries.tasks.add_plan(tx, resource, plan_manifest, now)
     queries.tasks.add(tx, task)
     if plan is not None and request.reads is None:
-        queries.checkpoints.add(tx, task_id, 0, plan.initial, now)
+        queries.checkpoints.keep(tx, _first_checkpoint(tx, task, request, plan, now))
     return task
 
 
@@ -138,20 +138,6 @@ def resume(tx: Connection, task_id: str) -> TaskRecord:
         ConflictError: the task has ended.
     """
     return _moved(tx, task_id, TaskState.PAUSED, TaskState.RUNNING)
-
-
-def label(tx: Connection, task_id: str, round_number: int, text: str) -> CheckpointRecord:
-    """Call a checkpoint something, so that it is kept; "" takes the label away.
-
-    Raises:
-        NotFoundError: there is no such task or checkpoint.
-    """
-    task = existing_task(tx, task_id)
-    queries.checkpoints.label(tx, task_id, round_number, text)
-    labelled = queries.checkpoints.numbered(tx, task_id, round_number)
-    if labelled is None:
-        raise NotFoundError(f"the task {task.name!r} has no checkpoint of round {round_number}")
-    return labelled
 
 
 def existing_task(tx: Connection, task_id: str) -> TaskRecord:
@@ -208,6 +194,19 @@ def _chosen_plan(tx: Connection, request: TaskRequest, plan: StoredPlan | None) 
     return plan_of_task(tx, request.reads)
 
 
+def _first_checkpoint(
+    tx: Connection, task: TaskRecord, request: TaskRequest, plan: StoredPlan, now: float
+) -> CheckpointRecord:
+    if request.warm_start is None:
+        return CheckpointRecord(task.task_id, 0, plan.initial, now)
+    source = queries.checkpoints.of_digest(tx, request.warm_start, request.population)
+    if source is None:
+        raise NotFoundError(f"no task has a checkpoint with the digest {request.warm_start!r}")
+    if existing_task(tx, source.task_id).manifest.state_specs != task.manifest.state_specs:
+        raise InvalidRequestError("the plan's state has other tensors than the checkpoint that it is to start from")
+    return CheckpointRecord(task.task_id, 0, source.resource, now, source.task_id, source.round_number)
+
+
 def _default_work(request: TaskRequest, plan_manifest: Manifest) -> str:
     if len(plan_manifest.works) == 1:
         return next(iter(plan_manifest.works))
@@ -217,6 +216,8 @@ def _default_work(request: TaskRequest, plan_manifest: Manifest) -> str:
 def _check_reading(tx: Connection, request: TaskRequest, work_name: str, plan_manifest: Manifest) -> None:
     work = plan_manifest.work(work_name)
     changes_state = work.update_state is not None
+    if request.warm_start is not None and (request.reads is not None or not changes_state):
+        raise InvalidRequestError("`warm_start` is for a task that changes a state of its own")
     if request.reads is None:
         if not changes_state and work.broadcast:
             raise InvalidRequestError(

@@ -71,6 +71,8 @@ class OrchestratorServer(Server):
                 return _document(memory.open_session(device_id, codec.loads(SessionRequest, body)))
             case ("POST", "check-ins"):
                 return _document(memory.check_in(token, codec.loads(CheckIn, body)))
+            case ("GET", "models", label):
+                return _document(memory.released(token, label))
             case ("GET", "resources", sha256):
                 chunks: list[bytes] = []
                 memory.fetch(token, Resource(sha256, len(memory.resources.get(sha256, b""))), chunks.append)

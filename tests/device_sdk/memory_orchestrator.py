@@ -29,6 +29,7 @@ from wire.messages import (
     PlanStatement,
     PublicKey,
     Rejection,
+    ReleasedModel,
     Report,
     ReportReceipt,
     Resource,
@@ -75,6 +76,7 @@ class MemoryOrchestrator:
         self.challenges: set[str] = set()
         self.sessions: set[str] = set()
         self.resources: dict[str, bytes] = {}
+        self.models: dict[str, ReleasedModel] = {}
         self.waiting: list[Assignment] = []
         self.check_ins: list[CheckIn] = []
         self.uploads: dict[str, bytes] = {}
@@ -127,6 +129,16 @@ class MemoryOrchestrator:
         statement = dataclasses.replace(statement, **changes)
         return SignedPlan(resource, statement, statements.to_base64(signer.sign(statements.plan(statement))))
 
+    def release(
+        self, data: bytes, label: str = "released", signer: Ed25519PrivateKey | None = None, **changes: Any
+    ) -> ReleasedModel:
+        """Hand out a model under a label, signed as it stands, changes and all."""
+        unsigned = ReleasedModel(label, POPULATION, "task-1", 3, self.keep(data), "operator", statements.ED25519, "")
+        unsigned = dataclasses.replace(unsigned, **changes)
+        signature = (signer or self.plan_key).sign(statements.model(unsigned))
+        self.models[label] = dataclasses.replace(unsigned, signature=statements.to_base64(signature))
+        return self.models[label]
+
     def fail(self, call: str, fault: Fault | RefusedError) -> None:
         """Let the next call of that name go wrong, once."""
         self.faults.append((call, fault))
@@ -144,6 +156,9 @@ class MemoryOrchestrator:
 
     def check_in(self, token: str, check_in: CheckIn) -> CheckInReply:
         return self._answer("check_in", codec.dumps(check_in), lambda: self._check_in(check_in), token)
+
+    def released(self, token: str, label: str) -> ReleasedModel:
+        return self._answer("released", label.encode(), lambda: self._released(label), token)
 
     def fetch(self, token: str, resource: Resource, write: Callable[[bytes], object]) -> None:
         self._answer("fetch", resource.sha256.encode(), lambda: self._fetch(resource, write), token)
@@ -211,6 +226,11 @@ class MemoryOrchestrator:
         assignment = self.waiting.pop(0)
         self.assigned[assignment.assignment_id] = assignment
         return CheckInReply(assignment=assignment)
+
+    def _released(self, label: str) -> ReleasedModel:
+        if label not in self.models:
+            raise RefusedError(ErrorCode.NOT_FOUND, 404, f"there is no model {label!r}")
+        return self.models[label]
 
     def _fetch(self, resource: Resource, write: Callable[[bytes], object]) -> None:
         if resource.sha256 not in self.resources:

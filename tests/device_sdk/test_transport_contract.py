@@ -114,10 +114,19 @@ def test_a_check_in_is_answered(transport: Transport, orchestrator: MemoryOrches
     assert transport.check_in(member.token, CHECK_IN).assignment == assignment
 
 
+def test_a_released_model_is_named(transport: Transport, orchestrator: MemoryOrchestrator, member: Member) -> None:
+    released = orchestrator.release(b"model")
+    assert transport.released(member.token, "released") == released
+    with pytest.raises(RefusedError) as refusal:
+        transport.released(member.token, "other")
+    assert refusal.value.code == ErrorCode.NOT_FOUND
+
+
 def test_a_call_without_a_session_is_refused(transport: Transport) -> None:
     resource = Resource("0" * 64, 1)
     calls: list[Callable[[], object]] = [
         lambda: transport.check_in("stale", CHECK_IN),
+        lambda: transport.released("stale", "released"),
         lambda: transport.fetch("stale", resource, list[bytes]().append),
         lambda: transport.plan_upload("stale", "assignment-1", resource),
         lambda: transport.upload("stale", UploadPart("PUT", routes.update("assignment-1"), 0, 1), b"?"),

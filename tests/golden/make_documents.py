@@ -10,6 +10,7 @@
 Python's tests hold the files to the code, and a Java reader's tests read the same files.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from wire.messages import (
     Problem,
     PublicKey,
     Rejection,
+    ReleasedModel,
     Report,
     ReportReceipt,
     Resource,
@@ -67,11 +69,15 @@ PLAN_STATEMENT = PlanStatement(
     algorithm=statements.ED25519,
     privacy={"noise": "none"},
 )
+UNSIGNED_MODEL = ReleasedModel(
+    "released", "sensors", TASK_ID, 3, Resource("dd" * 32, 31337), PLAN_STATEMENT.key_id, statements.ED25519, ""
+)
 STATEMENTS = {
     "enrolment": statements.enrolment(TOKEN, PUBLIC_KEY),
     "session": statements.session(DEVICE_ID, CHALLENGE),
     "update": statements.update(ASSIGNMENT_ID, 3, UPDATE.sha256),
     "plan": statements.plan(PLAN_STATEMENT),
+    "model": statements.model(UNSIGNED_MODEL),
 }
 
 
@@ -125,6 +131,7 @@ DOCUMENTS: dict[str, object] = {
     "upload.elsewhere": Upload((UploadPart("PUT", "https://store.example/part?signature=1", 0, 216),)),
     "upload.complete": Upload(),
     "resource": UPDATE,
+    "released_model": replace(UNSIGNED_MODEL, signature=sign("model")),
     "report.completed": Report(
         Outcome.COMPLETED, {"loss_count": 10.0, "loss_sum": 0.1}, UpdateManifest(UPDATE, sign("update"))
     ),
@@ -159,6 +166,7 @@ def _statements() -> dict[str, object]:
             "session": {"device_id": DEVICE_ID, "challenge": CHALLENGE} | _signed("session"),
             "update": {"assignment_id": ASSIGNMENT_ID, "round_number": 3, "sha256": UPDATE.sha256} | _signed("update"),
             "plan": {"statement": PLAN_STATEMENT} | _signed("plan"),
+            "model": {"released": UNSIGNED_MODEL} | _signed("model"),
         },
     }
 

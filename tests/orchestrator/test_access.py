@@ -18,6 +18,7 @@ NAMES = {
     "round_number": 1,
     "key_id": "k",
     "token_id": "o",
+    "label": "l",
 }
 OPEN_TO_ALL = {
     ("POST", routes.DEVICES),
@@ -27,6 +28,7 @@ OPEN_TO_ALL = {
     ("GET", routes.READY),
 }
 OF_DEVICES = {
+    ("GET", routes.released_model("{label}")),
     ("POST", routes.CHECK_INS),
     ("POST", routes.upload("{assignment_id}")),
     ("PUT", routes.update("{assignment_id}")),
@@ -44,8 +46,13 @@ OF_OPERATORS = {
     ("GET", routes.task_round("{task_id}", "{round_number}")),
     ("GET", routes.task_assignments("{task_id}", "{round_number}")),
     ("GET", routes.task_checkpoints("{task_id}")),
-    ("PUT", routes.checkpoint_label("{task_id}", "{round_number}")),
     ("GET", routes.task_events("{task_id}")),
+    ("GET", routes.checkpoint_comparison("{task_id}", "{round_number}")),
+    ("GET", routes.checkpoint_model("{task_id}", "{round_number}")),
+    ("PUT", routes.checkpoint_label("{task_id}", "{round_number}", "{label}")),
+    ("DELETE", routes.checkpoint_label("{task_id}", "{round_number}", "{label}")),
+    ("POST", routes.task_rollback("{task_id}")),
+    ("GET", routes.LABELS),
     ("GET", routes.EVENTS),
     ("GET", routes.METRICS),
     ("GET", routes.task_result("{task_id}")),
@@ -120,7 +127,9 @@ def test_every_route_is_described(orchestrator: Orchestrator) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert operation["description"], (method, path)
-            if method != "get" and not path.endswith(("/challenges", "/cancel", "/pause", "/resume", "/revoke")):
+            if method != "get" and not path.endswith(
+                ("/challenges", "/cancel", "/pause", "/resume", "/revoke", "/{label}")
+            ):
                 assert operation["requestBody"]["content"], (method, path)
     check_in = document["paths"][routes.CHECK_INS]["post"]
     schema = check_in["requestBody"]["content"][routes.JSON]["schema"]

@@ -76,6 +76,11 @@ def test_a_lost_key_is_replaced_on_the_data_folder(own: Orchestrator, capsys: py
 def test_a_new_folder_makes_its_first_secrets_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--data-dir", str(tmp_path), "--new-api-key", ""]) == 1
     assert "name has 0 characters" in capsys.readouterr().err
+    command = ["serve", "--data-dir", str(tmp_path), "--new-api-key", "another"]
+    assert main(command) == 0
+    assert "This is the first start" in capsys.readouterr().out
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("fdo_")
 
 
 def test_a_revoked_token_lets_nobody_in_and_keeps_who_is_there(population: Population) -> None:

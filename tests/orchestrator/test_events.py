@@ -128,6 +128,16 @@ def test_ids_of_another_database_are_no_hindrance(population: Population) -> Non
     assert next(event for event in stream if event.task_id == task.task_id).kind == "task.created"
 
 
+def test_a_quiet_stream_says_that_it_lives(own: Orchestrator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.api.events._HEARTBEAT_SECONDS", 0.0)
+    host, port = own.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"GET {routes.EVENTS} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {own.api_key}\r\n\r\n"
+        connection.sendall(head.encode())
+        with connection.makefile("rb") as lines:
+            assert any(line + b"\n" == events.HEARTBEAT for line in itertools.islice(lines, 100))
+
+
 def test_a_server_that_is_told_to_stop_ends_its_streams(own: Orchestrator) -> None:
     stream = raw_stream(own, routes.EVENTS)
     assert next(stream).kind == events.OPENED

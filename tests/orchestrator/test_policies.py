@@ -10,10 +10,8 @@ from orchestrator.db import queries
 from orchestrator.domain import selection
 from orchestrator.domain.pacing import Traffic
 from tests.orchestrator.device import Device, encoded
-from tests.orchestrator.http import RefusedError
 from tests.orchestrator.rows import CHECK_IN
 from tests.orchestrator.serving import Population, until
-from wire import codec
 from wire.errors import ErrorCode, OperatorError
 from wire.messages import Assignment, CheckIn, Outcome, Report
 from wire.operator_messages import StopCondition, TaskView
@@ -194,13 +192,12 @@ def test_checkpoints_are_kept_as_the_policy_says(population: Population) -> None
     device = population.device()
     train(device)
     population.round_in(task.task_id, 2, "selection")
-    labelled = population.operator.label_checkpoint(task.task_id, 1, "the first one")
-    assert (labelled.round_number, labelled.label) == (1, "the first one")
+    assert population.operator.label(task.task_id, 1, "first").labels == ("first",)
     for _ in range(6):
         train(device)
     population.task_in(task.task_id, "completed")
     assert kept(population, task) == [0, 1, 3, 6, 7]
-    assert population.operator.checkpoints(task.task_id)[1].label == "the first one"
+    assert population.operator.checkpoints(task.task_id)[1].labels == ("first",)
 
 
 def test_checkpoints_that_an_evaluation_has_not_read_are_kept(population: Population) -> None:
@@ -216,29 +213,6 @@ def test_checkpoints_that_an_evaluation_has_not_read_are_kept(population: Popula
         found = until(lambda: evaluator.check_in(says).assignment)
         evaluator.finish(found, None, metrics=EVALUATED)
     assert population.task_in(evaluation.task_id, "completed").rounds_completed == 3
-
-
-@pytest.mark.parametrize(("round_number", "label", "code"), [
-    (7, "best", ErrorCode.NOT_FOUND),
-    (0, "two\nlines", ErrorCode.INVALID_REQUEST),
-    (0, "x" * 101, ErrorCode.INVALID_REQUEST),
-])  # fmt: skip
-def test_a_label_is_refused_in_plain_words(
-    population: Population, round_number: int, label: str, code: ErrorCode
-) -> None:
-    task = population.push()
-    body = {"label": label}
-    with pytest.raises(RefusedError) as refused:
-        operator_put(population, f"/v1/tasks/{task.task_id}/checkpoints/{round_number}/label", body)
-    assert refused.value.code == code
-
-
-def operator_put(population: Population, path: str, body: object) -> None:
-    orchestrator = population.orchestrator
-    answer = orchestrator.connections.call(
-        "PUT", orchestrator.url + path, codec.dumps(body), token=orchestrator.api_key
-    )
-    answer.check()
 
 
 def test_a_round_whose_devices_all_declined_does_not_wait_where_nobody_else_is_there(population: Population) -> None:

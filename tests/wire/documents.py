@@ -11,20 +11,21 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from wire import events, messages, operator_messages
+from wire import events, messages, operator_messages, registry_messages
 from wire.messages import Assignment, CheckInReply, CollectionSummary, Rejection, Resource
 from wire.operator_messages import (
+    MAX_COUNT,
     ApiKeyRequest,
-    CheckpointLabel,
     EnrolmentTokenRequest,
     RoundPolicy,
     StopCondition,
     TaskRequest,
 )
+from wire.registry_messages import RollbackRequest
 
 MESSAGES = tuple(
     kind
-    for module in (events, messages, operator_messages)
+    for module in (events, messages, operator_messages, registry_messages)
     for _, kind in inspect.getmembers(module, dataclasses.is_dataclass)
     if isinstance(kind, type) and kind.__module__ == module.__name__
 )
@@ -102,10 +103,6 @@ def _stop_conditions() -> SearchStrategy[StopCondition]:
     )
 
 
-def _labels() -> SearchStrategy[CheckpointLabel]:
-    return st.builds(CheckpointLabel, st.text(max_size=100).filter(str.isprintable))
-
-
 def _task_requests() -> SearchStrategy[TaskRequest]:
     return st.builds(
         TaskRequest,
@@ -134,8 +131,8 @@ _STRATEGIES: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     RoundPolicy: _policies,
     TaskRequest: _task_requests,
     StopCondition: _stop_conditions,
-    CheckpointLabel: _labels,
     EnrolmentTokenRequest: _token_requests,
+    RollbackRequest: lambda: st.builds(RollbackRequest, st.integers(0, MAX_COUNT)),
     ApiKeyRequest: lambda: st.builds(ApiKeyRequest, st.text(min_size=1, max_size=100).filter(str.isprintable)),
     CollectionSummary: lambda: st.builds(CollectionSummary, st.text(max_size=20), st.integers(0, 1 << 53)),
 }

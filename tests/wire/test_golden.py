@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.golden.make_documents import DOCUMENTS, GOLDEN, golden_files
 from tests.wire.documents import MESSAGES
 from wire import codec, messages, statements, tensors
-from wire.messages import PlanStatement
+from wire.messages import PlanStatement, ReleasedModel
 
 
 def read(name: str) -> dict[str, Any]:
@@ -52,6 +52,8 @@ def test_every_statement_has_the_bytes_that_are_signed() -> None:
         signed, signature = bytes.fromhex(fields.pop("bytes")), statements.from_base64(fields.pop("signature"), "$")
         if purpose == "plan":
             fields["statement"] = codec.from_json(PlanStatement, fields["statement"])
+        if purpose == "model":
+            fields["released"] = codec.from_json(ReleasedModel, fields["released"])
         assert getattr(statements, purpose)(**fields) == signed
         key.verify(signature, signed)
 

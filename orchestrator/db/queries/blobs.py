@@ -29,6 +29,7 @@ REFERENCES = (
     Reference(Room.BLOBS, t.plans.c.sha256),
     Reference(Room.BLOBS, t.checkpoints.c.sha256),
     Reference(Room.BLOBS, t.rounds.c.result_sha256),
+    Reference(Room.BLOBS, t.labels.c.model_sha256),
     Reference(Room.BLOBS, t.rounds.c.broadcast_sha256, while_open=True),
     Reference(Room.TEMPS, t.rounds.c.temp_sha256, while_open=True),
     Reference(Room.TEMPS, t.shards.c.sum_sha256, while_open=True),

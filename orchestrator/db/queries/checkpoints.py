@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
@@ -15,16 +15,36 @@ _ORDER = paging.Order((t.checkpoints.c.round_number,))
 
 
 def add(tx: Connection, task_id: str, round_number: int, resource: Resource, now: float) -> None:
+    """Keep a server state that a round made, or a plan brought."""
+    keep(tx, CheckpointRecord(task_id, round_number, resource, now))
+
+
+def keep(tx: Connection, checkpoint: CheckpointRecord) -> None:
     """Keep a server state."""
     tx.execute(
         insert(t.checkpoints).values(
-            task_id=task_id,
-            round_number=round_number,
-            sha256=resource.sha256,
-            size_bytes=resource.size_bytes,
-            created_at=now,
+            task_id=checkpoint.task_id,
+            round_number=checkpoint.round_number,
+            sha256=checkpoint.resource.sha256,
+            size_bytes=checkpoint.resource.size_bytes,
+            created_at=checkpoint.created_at,
+            from_task_id=checkpoint.from_task_id,
+            from_round=checkpoint.from_round,
         )
     )
+
+
+def of_digest(tx: Connection, sha256: str, population: str) -> CheckpointRecord | None:
+    """The first checkpoint that had this state, in this population where there is one."""
+    query = (
+        select(t.checkpoints)
+        .join(t.tasks, t.tasks.c.task_id == t.checkpoints.c.task_id)
+        .where(t.checkpoints.c.sha256 == sha256)
+        .order_by(t.tasks.c.population != population, t.checkpoints.c.created_at, t.checkpoints.c.round_number)
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else rows.checkpoint(row)
 
 
 def of_task(tx: Connection, task_id: str, request: PageRequest) -> Page[CheckpointRecord]:
@@ -70,16 +90,6 @@ def first_after(tx: Connection, task_id: str, round_number: int, every: int) -> 
     )
     row = tx.execute(query).first()
     return None if row is None else rows.checkpoint(row)
-
-
-def label(tx: Connection, task_id: str, round_number: int, text: str) -> None:
-    """Call a checkpoint something."""
-    tx.execute(
-        update(t.checkpoints)
-        .where(t.checkpoints.c.task_id == task_id)
-        .where(t.checkpoints.c.round_number == round_number)
-        .values(label=text)
-    )
 
 
 def forget(tx: Connection, task_id: str, round_numbers: Collection[int]) -> None:

@@ -112,9 +112,10 @@ def open_in(tx: Connection, population: str) -> tuple[RoundRecord, ...]:
 
 
 def last_number(tx: Connection, task_id: str) -> int:
-    """The number of a task's last round, 0 before the first."""
-    query = select(func.max(t.rounds.c.round_number)).where(t.rounds.c.task_id == task_id)
-    return tx.execute(query).scalar() or 0
+    """The last number that a task has given away, to a round or to a rollback; 0 before the first."""
+    of_rounds = select(func.max(t.rounds.c.round_number)).where(t.rounds.c.task_id == task_id)
+    of_checkpoints = select(func.max(t.checkpoints.c.round_number)).where(t.checkpoints.c.task_id == task_id)
+    return max(tx.execute(query).scalar() or 0 for query in (of_rounds, of_checkpoints))
 
 
 def count_completed(tx: Connection, task_id: str) -> int:
