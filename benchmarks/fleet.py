@@ -1,6 +1,6 @@
 """Three days of a fleet of a thousand to ten million devices, on a virtual clock.
 
-    python -m benchmarks.fleet [--quick] [--json FILE] [--plot FILE.png]
+    python -m benchmarks.fleet [--quick] [--devices COUNT …] [--json FILE] [--plot FILE.png]
 
 The functions that pace devices, select them, share them between tasks and end rounds are those of the orchestrator
 (`benchmarks.virtual_fleet`). It shows whether rounds reach their goals by day and by night, and whether the busiest
@@ -24,7 +24,8 @@ from orchestrator.domain.rounds import RoundState
 from wire.operator_messages import RoundPolicy
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
-QUICK_SIZES = (1_000, 10_000)
+QUICK_SIZES = (1_000, 100_000)
+MOST_FORGETFUL = 1_000_000
 LIMITS = Limits(shortest_seconds=60.0)
 WARM_UP_SECONDS = 12 * HOUR
 OUTAGE = (DAY + 14 * HOUR, DAY + 15 * HOUR)
@@ -44,13 +45,14 @@ TASKS = [
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     options = _parser().parse_args(argv)
-    sizes, forgetful, days = (QUICK_SIZES, 100_000, 2.0) if options.quick else (SIZES, 1_000_000, 3.0)
+    sizes = options.devices or (QUICK_SIZES if options.quick else SIZES)
+    days = 2.0 if options.quick else 3.0
     records, courses = [], {}
     for devices in sizes:
         record, courses[devices] = measured(World(devices, days, OUTAGE))
         records.append(record)
         print(f"{devices:>12,} devices: {record['cpu_seconds']:.0f} s", file=sys.stderr)
-    impatient, _ = measured(World(forgetful, days, OUTAGE, is_patient=False))
+    impatient, _ = measured(World(min(sizes[-1], MOST_FORGETFUL), days, OUTAGE, is_patient=False))
     document = {"days": days, "outage_hours": 1.0, "records": records, "without_patience": impatient}
     print(markdown(document))
     if options.json is not None:
@@ -159,6 +161,7 @@ def plot(courses: Mapping[int, Course], path: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description="Pace virtual fleets for days.")
     parser.add_argument("--quick", action="store_true", help="two days of two small fleets: under a minute")
+    parser.add_argument("--devices", type=int, nargs="+", metavar="COUNT", help="the fleets' sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the days; needs matplotlib")
     return parser

@@ -25,6 +25,7 @@ NIGHT_SHARE = 0.25  # four times as many devices are awake at the best hour as a
 WORK_SECONDS, WORK_SPREAD = 120.0, 0.5  # the median and the spread of a log-normal time from selection to report
 DROP_OUT = 0.08  # 6 to 10 % there
 AGGREGATION_SECONDS = 5.0
+_ASKED_A_PLACE = 50  # in one step; of ten million devices many times more come than a round has places for
 
 Devices = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -125,15 +126,24 @@ class VirtualFleet:
         estimated, awake = np.zeros(minutes, np.float32), np.zeros(minutes, np.float32)
         for minute in range(minutes):
             start, end = minute * BLOCK_SECONDS, (minute + 1) * BLOCK_SECONDS
-            soon = np.flatnonzero(self._due <= end)
-            for now in np.arange(start + STEP_SECONDS, end + STEP_SECONDS / 2, STEP_SECONDS):
-                is_due = self._due[soon] <= now
-                coming, soon = soon[is_due], soon[~is_due]
-                check_ins[minute] += self._step(coming, float(now))
-                soon = np.concatenate([soon, coming[self._due[coming] <= end]])
+            again = np.zeros(0, np.int64)  # those that come twice in a minute
+            for step, due in enumerate(self._due_by_step(start, end), 1):
+                now = start + step * STEP_SECONDS
+                is_due = self._due[again] <= now
+                coming = np.concatenate([due, again[is_due]])
+                check_ins[minute] += self._step(coming, now)
+                again = np.concatenate([again[~is_due], coming[self._due[coming] <= end]])
             estimated[minute] = self._traffic.devices
             awake[minute] = self._world.devices * share_awake(end)
         return Course(check_ins, estimated, awake, self._ended)
+
+    def _due_by_step(self, start: float, end: float) -> list[Devices]:
+        """The devices that are due in a minute, those of each of its steps."""
+        soon = np.flatnonzero(self._due <= end)
+        steps = np.clip(np.ceil((self._due[soon] - start) / STEP_SECONDS), 1, None).astype(np.int8)
+        order = np.argsort(steps, kind="stable")  # a radix sort, for numbers of a byte
+        last = round(BLOCK_SECONDS / STEP_SECONDS)
+        return np.split(soon[order], np.searchsorted(steps[order], np.arange(1, last), side="right"))
 
     def _step(self, coming: Devices, now: float) -> int:
         """Answer the devices that are due, move the rounds, and say how many checked in."""
@@ -170,7 +180,8 @@ class VirtualFleet:
         draws = [float(draw) for draw in self._random.random(len(selecting))]
         for one in sharing.in_turn(list(zip(claims, selecting, strict=True)), draws):
             places = one.task.policy.cohort - one.progress.places_taken
-            chosen = np.flatnonzero(self._may_select(one, devices))[:places]
+            asked = devices[: _ASKED_A_PLACE * places]
+            chosen = np.flatnonzero(self._may_select(one, asked))[:places]
             self._assign(one, devices[chosen], now)
             devices = np.delete(devices, chosen)
         return devices

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from federated.cli.main import main
 from orchestrator.db import queries
 from orchestrator.domain import selection
 from orchestrator.domain.pacing import Traffic
@@ -218,11 +219,26 @@ def test_checkpoints_that_an_evaluation_has_not_read_are_kept(population: Popula
     assert population.task_in(evaluation.task_id, "completed").rounds_completed == 3
 
 
-@pytest.mark.parametrize(("round_number", "label", "code"), [
-    (7, "best", ErrorCode.NOT_FOUND),
-    (0, "two\nlines", ErrorCode.INVALID_REQUEST),
-    (0, "x" * 101, ErrorCode.INVALID_REQUEST),
-])  # fmt: skip
+def test_the_command_pauses_resumes_and_labels(population: Population, capsys: pytest.CaptureFixture[str]) -> None:
+    task, served = population.push(), population.orchestrator
+    for arguments, printed in (
+        (["pause", task.task_id], "paused"),
+        (["resume", task.task_id], "running"),
+        (["label", task.task_id, "0", "the beginning"], "the beginning"),
+    ):
+        assert main(["task", *arguments, "--url", served.url, "--api-key", served.api_key]) == 0
+        assert capsys.readouterr().out.strip().endswith(printed)
+    assert population.operator.checkpoints(task.task_id)[0].label == "the beginning"
+
+
+@pytest.mark.parametrize(
+    ("round_number", "label", "code"),
+    [
+        (7, "best", ErrorCode.NOT_FOUND),
+        (0, "two\nlines", ErrorCode.INVALID_REQUEST),
+        (0, "x" * 101, ErrorCode.INVALID_REQUEST),
+    ],
+)
 def test_a_label_is_refused_in_plain_words(
     population: Population, round_number: int, label: str, code: ErrorCode
 ) -> None:
