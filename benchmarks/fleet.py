@@ -25,7 +25,7 @@ from wire.operator_messages import RoundPolicy
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 QUICK_SIZES = (1_000, 100_000)
-MOST_FORGETFUL = 1_000_000
+MOST_FORGETFUL = 100_000
 LIMITS = Limits(shortest_seconds=60.0)
 WARM_UP_SECONDS = 12 * HOUR
 OUTAGE = (DAY + 14 * HOUR, DAY + 15 * HOUR)
