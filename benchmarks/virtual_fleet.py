@@ -99,7 +99,7 @@ def share_awake(now: float) -> float:
 
 
 class VirtualFleet:
-    """A population, its tasks and its days; 24 bytes a device, and 4 for every task that lets devices rest."""
+    """A population, its tasks and its days; 20 bytes a device, and 4 for every task that lets devices rest."""
 
     def __init__(self, world: World, tasks: list[Task], limits: Limits) -> None:
         self._world = world
