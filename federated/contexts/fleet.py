@@ -181,7 +181,7 @@ def _wait_for_round(client: OperatorClient, task: TaskView, timeout_seconds: flo
         current = client.task(task.task_id)
         if current.state == "completed":
             return
-        if current.state != "running":
+        if current.state not in ("running", "paused"):
             raise ExecutionError(f"{where} is {current.state}{': ' if current.failure else ''}{current.failure}")
         if time.monotonic() > deadline:
             raise _too_late(where, rounds[-1] if rounds else None, timeout_seconds)

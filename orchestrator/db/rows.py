@@ -1,6 +1,9 @@
-"""Rows to records, and the joins that a record needs."""
+"""Rows to records, and the joins that a record needs.
 
-from functools import lru_cache
+A statement never changes, and to build a wide one takes longer than to run it; so each is built once.
+"""
+
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -24,11 +27,13 @@ from wire.messages import CheckIn, Resource, SignedPlan
 from wire.operator_messages import RoundPolicy
 
 
+@cache
 def select_tasks() -> Select[Any]:
     """Tasks with their plans' manifests, for `task`."""
     return select(t.tasks, t.plans.c.manifest).join(t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
 
 
+@cache
 def select_rounds() -> Select[Any]:
     """Rounds with their tasks, for `round_`."""
     task_columns = [column.label(f"task__{column.name}") for column in t.tasks.c]
@@ -39,6 +44,7 @@ def select_rounds() -> Select[Any]:
     )
 
 
+@cache
 def select_assignments() -> Select[Any]:
     """Assignments with their rounds, for `assignment`."""
     columns = [column.label(f"assignment__{column.name}") for column in t.assignments.c]

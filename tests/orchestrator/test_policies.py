@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from federated.cli.main import main
 from orchestrator.db import queries
 from orchestrator.domain import selection
 from orchestrator.domain.pacing import Traffic
@@ -213,6 +214,13 @@ def test_checkpoints_that_an_evaluation_has_not_read_are_kept(population: Popula
         found = until(lambda: evaluator.check_in(says).assignment)
         evaluator.finish(found, None, metrics=EVALUATED)
     assert population.task_in(evaluation.task_id, "completed").rounds_completed == 3
+
+
+def test_the_command_pauses_and_resumes(population: Population, capsys: pytest.CaptureFixture[str]) -> None:
+    task, served = population.push(), population.orchestrator
+    for action, printed in (("pause", "paused"), ("resume", "running")):
+        assert main(["task", action, task.task_id, "--url", served.url, "--api-key", served.api_key]) == 0
+        assert capsys.readouterr().out.strip() == printed
 
 
 def test_a_round_whose_devices_all_declined_does_not_wait_where_nobody_else_is_there(population: Population) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
@@ -14,6 +14,17 @@ from orchestrator.domain.paging import Page, PageRequest
 from wire.operator_messages import AssignmentView, ReasonCount
 
 _ORDER = paging.Order((t.assignments.c.device_id,))
+
+# Run at every check-in, so built once.
+_OWED = (
+    select(t.assignments.c.assignment_id)
+    .join(t.rounds, t.rounds.c.round_id == t.assignments.c.round_id)
+    .where(t.assignments.c.device_id == bindparam("device"))
+    .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
+    .where(t.rounds.c.state.in_([state.value for state in round_rules.ACCEPTS_REPORTS]))
+    .order_by(t.assignments.c.assigned_at)
+    .limit(1)
+)
 
 
 def add(tx: Connection, assignment_id: str, round_id: str, device_id: str, seed: int, now: float) -> None:
@@ -40,16 +51,8 @@ def by_id(tx: Connection, assignment_id: str) -> AssignmentRecord | None:
 
 def open_of_device(tx: Connection, device_id: str) -> AssignmentRecord | None:
     """The assignment that a device still owes a report for, if its round still takes one."""
-    query = (
-        rows.select_assignments()
-        .where(t.assignments.c.device_id == device_id)
-        .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
-        .where(t.rounds.c.state.in_([state.value for state in round_rules.ACCEPTS_REPORTS]))
-        .order_by(t.assignments.c.assigned_at)
-        .limit(1)
-    )
-    row = tx.execute(query).first()
-    return None if row is None else rows.assignment(row)
+    assignment_id = tx.execute(_OWED, {"device": device_id}).scalar()
+    return None if assignment_id is None else by_id(tx, assignment_id)
 
 
 def took_part(tx: Connection, round_id: str, device_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
@@ -17,6 +17,14 @@ from wire.messages import Resource
 
 _ORDER = paging.Order((t.rounds.c.round_number,))
 _OPEN = [state.value for state in round_rules.OPEN]
+# Run at every check-in, so built once.
+_OPEN_IN = (
+    rows.select_rounds()
+    .where(t.tasks.c.population == bindparam("population"))
+    .where(t.tasks.c.state == TaskState.RUNNING.value)
+    .where(t.rounds.c.state.in_(_OPEN))
+    .order_by(t.rounds.c.created_at, t.rounds.c.round_id)
+)
 
 
 def add(
@@ -101,14 +109,7 @@ def open_of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
 
 def open_in(tx: Connection, population: str) -> tuple[RoundRecord, ...]:
     """The open rounds of a population's running tasks, oldest first."""
-    query = (
-        rows.select_rounds()
-        .where(t.tasks.c.population == population)
-        .where(t.tasks.c.state == TaskState.RUNNING.value)
-        .where(t.rounds.c.state.in_(_OPEN))
-        .order_by(t.rounds.c.created_at, t.rounds.c.round_id)
-    )
-    return tuple(rows.round_(row) for row in tx.execute(query))
+    return tuple(rows.round_(row) for row in tx.execute(_OPEN_IN, {"population": population}))
 
 
 def last_number(tx: Connection, task_id: str) -> int:
