@@ -14,8 +14,10 @@ import numpy as np
 from device_sdk.errors import DeclinedError, ExamplesError, TrainingError
 from device_sdk.examples import Collection, ExampleStore
 from plans import bundle, client, contract
+from plans.accumulators.contributions import not_finite
 from plans.client import ClientResult
 from plans.errors import PlanError, ProgramError, UnfitExamplesError
+from plans.finiteness import is_finite
 from plans.manifest import Pass, Role, Work, check_supported
 from plans.program import Program
 from wire import tensors
@@ -109,7 +111,6 @@ def _decode(work: Work, broadcast: bytes) -> dict[str, Array]:
 
 def _refuse_not_finite(work: Work, result: ClientResult) -> None:
     hint = "; a smaller learning rate may help" if work.role is Role.TRAIN else ""
-    arrays = result.update | {name: np.asarray(value) for name, value in result.metrics.items()}
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise TrainingError(f"{name} is not finite after the work{hint}")
+    metrics = (name for name, value in result.metrics.items() if not is_finite(np.asarray(value, np.float32)))
+    if (name := not_finite(work, result.update) or next(metrics, None)) is not None:
+        raise TrainingError(f"{name} is not finite after the work{hint}")
