@@ -18,7 +18,8 @@ from model_export.lowering.graphs import copy_op
 from model_export.lowering.scope import Scope
 
 
-def _elementwise(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
+def elementwise(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
+    """The lowering of any op that works element by element."""
     shapes = [value.shape.as_list() for value in inputs]
     rank = max(map(len, shapes))
     if rank <= MOST_AXES or all(shape == shapes[0] for shape in shapes):
@@ -87,12 +88,12 @@ def _add_many(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
 
 
 _ELEMENTWISE = (
-    "Add AddV2 Div Equal FloorDiv FloorMod Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr Maximum Minimum "
-    "Mul NotEqual Pow RealDiv SelectV2 SquaredDifference Sub"
+    "Add AddV2 Div Equal Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr Maximum Minimum Mul NotEqual RealDiv "
+    "SelectV2 SquaredDifference Sub"
 )
 
 LOWERINGS = {
-    **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
+    **dict.fromkeys(_ELEMENTWISE.split(), elementwise),
     "AddN": _add_many,
     "BiasAdd": _add_bias,
     "BiasAddGrad": _bias_gradient,
