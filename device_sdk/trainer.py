@@ -15,8 +15,10 @@ from device_sdk.errors import DeclinedError, ExamplesError, TrainingError
 from device_sdk.examples import Collection, ExampleStore
 from device_sdk.kept import KeptStates, encode, keeper_of
 from plans import bundle, client, contract
+from plans.accumulators.contributions import not_finite
 from plans.client import ClientResult
 from plans.errors import PlanError, ProgramError, UnfitExamplesError
+from plans.finiteness import is_finite
 from plans.manifest import Manifest, Pass, Role, Work, check_supported
 from plans.program import Program
 from wire import tensors
@@ -121,7 +123,7 @@ def _decode(work: Work, broadcast: bytes) -> dict[str, Array]:
 
 def _refuse_not_finite(work: Work, result: ClientResult) -> None:
     hint = "; a smaller learning rate may help" if work.role is Role.TRAIN else ""
-    arrays = result.update | result.device_state | {name: np.asarray(value) for name, value in result.metrics.items()}
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise TrainingError(f"{name} is not finite after the work{hint}")
+    others = result.device_state | {name: np.asarray(value, np.float32) for name, value in result.metrics.items()}
+    infinite = (name for name, values in others.items() if values.dtype.kind == "f" and not is_finite(values))
+    if (name := not_finite(work, result.update) or next(infinite, None)) is not None:
+        raise TrainingError(f"{name} is not finite after the work{hint}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plans.errors import ProgramError
+from plans.finiteness import is_finite
 from plans.manifest import Manifest, Work
 from plans.program import Program, unbind_all
 from wire.tensors import Array, Tensors
@@ -102,5 +103,5 @@ def _is_unchanged(value: Array, before: Array) -> bool:
 
 def _refuse_non_finite(tensors: Tensors) -> None:
     for name, values in tensors.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if not is_finite(values):
             raise ProgramError(f"update gave NaN or infinity in {name!r}; every value must be finite")

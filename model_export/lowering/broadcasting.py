@@ -19,7 +19,7 @@ from model_export.lowering.scope import Scope
 
 
 def elementwise(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
-    """An op that works element by element; None for one that no runtime has trouble with."""
+    """The lowering of any op that works element by element."""
     shapes = [value.shape.as_list() for value in inputs]
     rank = max(map(len, shapes))
     if rank <= MOST_AXES or all(shape == shapes[0] for shape in shapes):
@@ -88,8 +88,8 @@ def _add_many(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
 
 
 _ELEMENTWISE = (
-    "Add AddV2 Div Equal FloorDiv FloorMod Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr Maximum Minimum "
-    "NotEqual Pow RealDiv SelectV2 SquaredDifference Sub"
+    "Add AddV2 Div Equal Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr Maximum Minimum NotEqual RealDiv "
+    "SelectV2 SquaredDifference Sub"
 )
 
 LOWERINGS = {

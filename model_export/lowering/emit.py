@@ -16,7 +16,8 @@ import tensorflow as tf
 from model_export.errors import LoweringError
 from model_export.lowering.control_flow import FLOWS
 from model_export.lowering.folding import fold
-from model_export.lowering.graphs import called_graph, copy_op
+from model_export.lowering.graphs import called_graph, copy_op, retyped
+from model_export.lowering.integers import AS_INT32
 from model_export.lowering.lists import ON_LISTS, TensorList
 from model_export.lowering.registry import lowering_of
 from model_export.lowering.scope import Scope
@@ -64,6 +65,8 @@ def _emit_body(ops: Sequence[Any], environment: dict[Any, Any], outputs: Sequenc
 def _emit_op(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     if (values := fold(op, inputs, scope)) is not None:
         return values
+    if (made := _emit_on_int32(op, inputs, scope)) is not None:
+        return made
     takes_lists = any(isinstance(value, TensorList) for value in inputs)
     lower = (ON_LISTS.get(op.type) if takes_lists else None) or lowering_of(op.type)
     if lower is not None and (made := lower(op, inputs, scope)) is not None:
@@ -73,6 +76,17 @@ def _emit_op(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     if (reason := refusal(op, inputs, scope)) is not None:
         raise LoweringError(reason)
     return copy_op(op, inputs)
+
+
+def _emit_on_int32(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
+    """An op of a dtype that TFLite lacks, done on int32; see `integers`."""
+    dtypes = [one.dtype for one in inputs if isinstance(one, tf.Tensor)]
+    narrow = next((dtype for dtype in dtypes if op.type in AS_INT32.get(dtype.name, ())), None)
+    if narrow is None:
+        return None
+    wide = [tf.cast(one, tf.int32) if one.dtype == narrow else one for one in inputs]
+    made = _emit_op(retyped(op, narrow, tf.int32), wide, scope)
+    return [tf.cast(one, original.dtype) for one, original in zip(made, op.outputs, strict=True)]
 
 
 def _emit_function(op: Any, name: str, inputs: Sequence[Any], scope: Scope) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.python.eager import context, execute
 from tensorflow.python.framework import function_def_to_graph
 
@@ -23,6 +24,25 @@ def copy_op(op: Any, inputs: Sequence[Any]) -> list[Any]:
         if not made.shape.is_fully_defined():
             made.set_shape(original.shape)
     return list(created.outputs)
+
+
+def retyped(op: Any, old: Any, new: Any) -> Any:
+    """The same op on tensors of another dtype, in a graph of its own."""
+    attributes = {name: value for name, value in op.node_def.attr.items() if not name.startswith("_")}
+    types = {name: new.as_datatype_enum for name, value in attributes.items() if value.type == old.as_datatype_enum}
+    attributes |= {name: AttrValue(type=type_) for name, type_ in types.items()}
+    with tf.Graph().as_default() as graph:
+        inputs = [tf.compat.v1.placeholder(_other(value.dtype, old, new), value.shape) for value in op.inputs]
+        dtypes = [_other(output.dtype, old, new) for output in op.outputs]
+        name = op.name.rsplit("/", 1)[-1]
+        made = graph._create_op_internal(op.type, inputs, dtypes, attrs=attributes, op_def=op.op_def, name=name)
+        for output, original in zip(made.outputs, op.outputs, strict=True):
+            output.set_shape(original.shape)
+    return made
+
+
+def _other(dtype: Any, old: Any, new: Any) -> Any:
+    return new if dtype == old else dtype
 
 
 def evaluate_op(op: Any, values: Sequence[Any]) -> list[Any]:

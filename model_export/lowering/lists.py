@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from model_export.errors import LoweringError
 from model_export.lowering.folding import known_sizes
+from model_export.lowering.indices import gather
 from model_export.lowering.scope import Scope
 
 
@@ -137,7 +138,7 @@ def _gather(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     source, indices, shape = inputs
     places = known_sizes(indices)
     if places is None:
-        return [tf.gather(tf.stack(source.tensors(_shape_of(shape))), indices)]
+        return [gather(tf.stack(source.tensors(_shape_of(shape))), indices)]
     return [tf.stack([source.entry(place, _shape_of(shape)) for place in places])]
 
 

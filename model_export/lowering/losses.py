@@ -12,12 +12,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from model_export.lowering.indices import narrowed
 from model_export.lowering.scope import Scope
 
 
 def _sparse_softmax_cross_entropy(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     logits, labels = inputs
-    one_hot = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    one_hot = tf.one_hot(narrowed(labels), logits.shape[-1], dtype=logits.dtype)
     return _cross_entropy(logits, one_hot)
 
 
@@ -32,7 +33,7 @@ def _cross_entropy(logits: Any, targets: Any) -> Sequence[Any]:
 
 def _in_top(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     scores, labels, k = inputs
-    chosen = tf.one_hot(labels, scores.shape[-1], dtype=scores.dtype)
+    chosen = tf.one_hot(narrowed(labels), scores.shape[-1], dtype=scores.dtype)
     own = tf.reduce_sum(tf.where(chosen > 0.0, scores, tf.zeros_like(scores)), -1, keepdims=True)
     better = tf.reduce_sum(tf.cast(scores > own, tf.int32), -1)
     is_known = tf.reduce_all(tf.equal(scores - scores, 0.0), -1) & (tf.reduce_sum(chosen, -1) > 0.0)

@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from model_export.lowering.scope import Scope
 
 
 def _pass(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     return inputs[: len(op.outputs)]
+
+
+def _shaped(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
+    """What has a shape by now passes on; what was padded as data say has the shape that was promised."""
+    (x,) = inputs
+    return [x if x.shape.is_fully_defined() else tf.reshape(x, op.outputs[0].shape)]
 
 
 def _drop(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
@@ -17,7 +25,7 @@ def _drop(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
 LOWERINGS = {
     "Assert": _drop,  # a device has nowhere to say it; the host checks what it feeds
     "CheckNumerics": _pass,
-    "EnsureShape": _pass,  # shapes are static
+    "EnsureShape": _shaped,
     "Identity": _pass,
     "IdentityN": _pass,
     "NoOp": _drop,

@@ -4,76 +4,119 @@ A slice takes from every axis the entries at a range of places; its gradient put
 
     y = x[first : last : step]      dx = g with |step| − 1 zeros between its entries, padded to the size of x
 
-and for a negative step g is reversed first. A reflection adds to each entry the gradients of its mirror images.
+and for a negative step g is reversed first. A reflection adds to each entry the gradients of its mirror images. How
+many entries are taken is always known; where is known when the program runs at the latest, and `indices` takes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
 
 import tensorflow as tf
 
 from model_export.errors import LoweringError
 from model_export.lowering.axes import MOST_AXES, cut_axis, pad_axis, reverse_axis, spread_axis
-from model_export.lowering.folding import known_sizes
+from model_export.lowering.folding import known_sizes, sizes_of
+from model_export.lowering.indices import Entry, entries_of, from_the_front, gather, put_at
 from model_export.lowering.scope import Scope
 
 
-def _places(op: Any, shape: Sequence[int], bounds: Sequence[Any]) -> list[range] | None:
-    """For every axis of the sliced tensor the places it takes, or None if they are not known.
+@dataclass(frozen=True, eq=False)
+class AtRunTime:
+    """The one place of an axis, a scalar tensor that may count from behind."""
 
-    The masks mean what they say in `tf.strided_slice`; bounds are clamped as in Python.
+    index: Any
+
+
+Part = slice | int | AtRunTime | None
+
+
+def _subscript(op: Any, rank: int, bounds: Sequence[Any]) -> list[Part]:
+    """A subscript as Python writes it, with a slice for every axis that it leaves whole.
+
+    The masks mean what they say in `tf.strided_slice`.
+
+    Raises:
+        LoweringError: how many places are taken is not known.
     """
-    begin, end, strides = map(known_sizes, bounds)
-    if begin is None or end is None or strides is None:
-        return None
+    begin, end, strides = map(entries_of, bounds)
     masks = {name: op.get_attr(f"{name}_mask") for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
     parts = [_part(index, begin, end, strides, masks) for index in range(len(begin))]
-    ellipsis = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
-    taken = [part for part in parts if part is not Ellipsis and part is not None]
-    first = sum(part is not None for part in parts[:ellipsis])
-    whole = [slice(None)] * (len(shape) - len(taken))
-    slices = [*taken[:first], *whole, *taken[first:]]
-    return [_range(part, size) for part, size in zip(slices, shape, strict=True)]
+    whole = [slice(None)] * (rank - sum(part is not None and part is not Ellipsis for part in parts))
+    return list(_without_ellipsis(parts if Ellipsis in parts else [*parts, Ellipsis], whole))
 
 
-def _part(index: int, begin: Sequence[int], end: Sequence[int], strides: Sequence[int], masks: dict[str, int]) -> Any:
-    """One entry of a subscript as Python writes it: a slice, an index, None or an ellipsis."""
+def _without_ellipsis(parts: Sequence[Part | EllipsisType], whole: Sequence[slice]) -> Iterator[Part]:
+    for part in parts:
+        if isinstance(part, EllipsisType):
+            yield from whole
+        else:
+            yield part
+
+
+def _part(
+    index: int, begin: Sequence[Entry], end: Sequence[Entry], strides: Sequence[Entry], masks: dict[str, int]
+) -> Part | EllipsisType:
     bit = {name: bool(mask >> index & 1) for name, mask in masks.items()}
     if bit["ellipsis"]:
         return Ellipsis
     if bit["new_axis"]:
         return None
     if bit["shrink_axis"]:
-        return begin[index]
-    return slice(None if bit["begin"] else begin[index], None if bit["end"] else end[index], strides[index])
+        return begin[index] if isinstance(begin[index], int) else AtRunTime(begin[index])
+    part = slice(None if bit["begin"] else begin[index], None if bit["end"] else end[index], strides[index])
+    if any(isinstance(bound, tf.Tensor) for bound in (part.start, part.stop, part.step)):
+        raise LoweringError(
+            "takes as many entries as data say, but every shape must be known; take a known number with tf.slice, or "
+            "all of them and mask those that do not count"
+        )
+    return part
 
 
-def _range(part: slice | int, size: int) -> range:
+def _places(parts: Sequence[Part], shape: Sequence[int]) -> list[range | AtRunTime]:
+    """For every axis of the sliced tensor the places it takes; bounds are clamped as in Python."""
+    return [_place(part, size) for part, size in zip((p for p in parts if p is not None), shape, strict=True)]
+
+
+def _place(part: slice | int | AtRunTime, size: int) -> range | AtRunTime:
     if isinstance(part, slice):
         return range(*part.indices(size))
+    if isinstance(part, AtRunTime):
+        return part
     index = part % size
     return range(index, index + 1)
 
 
 def _strided_slice(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
     x, *bounds = inputs
-    places = _places(op, x.shape, bounds) if x.shape.rank > MOST_AXES else None
-    if places is None:
+    parts = _subscript(op, x.shape.rank, bounds)
+    places = _places(parts, x.shape)
+    if x.shape.rank <= MOST_AXES and not any(isinstance(taken, AtRunTime) for taken in places):
         return None
     for axis, taken in enumerate(places):
-        x = cut_axis(x, axis, taken)
-    return [tf.reshape(x, op.outputs[0].shape)]
+        x = _take(x, axis, taken)
+    sizes = iter(x.shape)
+    kept = [(part, 1 if part is None else next(sizes)) for part in parts]
+    return [tf.reshape(x, [size for part, size in kept if part is None or isinstance(part, slice)])]
+
+
+def _take(x: Any, axis: int, taken: range | AtRunTime) -> Any:
+    if isinstance(taken, range):
+        return cut_axis(x, axis, taken)
+    return gather(x, tf.reshape(from_the_front(taken.index, x.shape[axis]), [1]), axis)
 
 
 def _strided_slice_gradient(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     shape, *bounds, g = inputs
-    sizes = known_sizes(shape)
-    places = None if sizes is None else _places(op, sizes, bounds)
-    if sizes is None or places is None:
-        raise LoweringError("is the gradient of a slice whose place depends on data; take it with tf.gather instead")
-    g = tf.reshape(g, [len(taken) for taken in places])
+    sizes = sizes_of(shape)
+    places = _places(_subscript(op, len(sizes), bounds), sizes)
+    g = tf.reshape(g, [len(taken) if isinstance(taken, range) else 1 for taken in places])
     for axis, (taken, size) in enumerate(zip(places, sizes, strict=True)):
-        g = _put_back(g, axis, taken, size)
+        if isinstance(taken, range):
+            g = _put_back(g, axis, taken, size)
+        else:
+            g = put_at(g, axis, from_the_front(taken.index, size), size)
     return [g]
 
 
@@ -90,11 +133,16 @@ def _put_back(g: Any, axis: int, places: range, size: int) -> Any:
 
 def _slice(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
     x, begin, size = inputs
-    firsts, counts = known_sizes(begin), known_sizes(size)
-    if x.shape.rank <= MOST_AXES or firsts is None or counts is None:
+    firsts, counts = entries_of(begin), sizes_of(size)
+    if x.shape.rank <= MOST_AXES and all(isinstance(first, int) for first in firsts):
         return None
     for axis, (first, count) in enumerate(zip(firsts, counts, strict=True)):
-        x = cut_axis(x, axis, range(first, x.shape[axis] if count < 0 else first + count))
+        if isinstance(first, int):
+            x = cut_axis(x, axis, range(first, x.shape[axis] if count < 0 else first + count))
+        elif count < 0:
+            raise LoweringError("takes as many entries as data say, but every shape must be known; say how many")
+        else:
+            x = gather(x, first + tf.range(count, dtype=first.dtype), axis)
     return [x]
 
 

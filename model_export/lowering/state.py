@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from model_export.lowering.graphs import variable_spec
+from model_export.lowering.indices import gather, narrowed
 from model_export.lowering.scope import Scope
 
 
@@ -42,7 +43,7 @@ def _shape(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
 
 def _gather(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
     handle, indices = inputs
-    return [tf.gather(scope.read(handle), indices, batch_dims=op.get_attr("batch_dims"))]
+    return [gather(scope.read(handle), indices, batch_dims=op.get_attr("batch_dims"))]
 
 
 def _scatter(combine: Callable[[Any, Any], Any]) -> Callable[[Any, Sequence[Any], Scope], Sequence[Any]]:
@@ -57,7 +58,7 @@ def _scatter(combine: Callable[[Any, Any], Any]) -> Callable[[Any, Sequence[Any]
 
 def _sums_by_row(indices: Any, updates: Any, shape: Any) -> Any:
     """The sum of the updates of every row of a variable; tflite-runtime 2.14 sums rows of vectors only."""
-    flat = tf.reshape(indices, [-1])
+    flat = tf.reshape(narrowed(indices), [-1])
     rows = tf.reshape(tf.broadcast_to(updates, [*indices.shape, *shape[1:]]), [flat.shape[0], -1])
     return tf.reshape(tf.math.unsorted_segment_sum(rows, flat, shape[0]), shape)
 

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from plans.errors import ContributionError
+from plans.finiteness import is_finite, of_nobody
 from plans.manifest import Aggregation, Kind, Work
 from wire.errors import ErrorCode
 from wire.tensors import Array, Tensors
@@ -37,9 +38,12 @@ def check_contribution(work: Work, update: Tensors, cohort: int) -> None:
     Raises:
         ContributionError: a value is not finite, too large or too small, or a weight is negative.
     """
+    if (name := not_finite(work, update)) is not None:
+        raise ContributionError(
+            ErrorCode.NOT_FINITE, f"tensor {name!r} holds NaN or infinity; every value must be finite"
+        )
     for entry in work.aggregation:
         for name in entry.tensors:
-            _check_finite(name, update[name])
             _check_range(entry, name, update[name], cohort)
         if entry.weight is not None and update[entry.weight] < 0:
             raise ContributionError(
@@ -48,11 +52,23 @@ def check_contribution(work: Work, update: Tensors, cohort: int) -> None:
             )
 
 
-def _check_finite(name: str, values: Array) -> None:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ContributionError(
-            ErrorCode.NOT_FINITE, f"tensor {name!r} holds NaN or infinity; every value must be finite"
-        )
+def not_finite(work: Work, update: Tensors) -> str | None:
+    """The first tensor of an update that is not finite; see `plans.finiteness`.
+
+    A device that has nothing to compare may still give a minimum the largest number, and a maximum the smallest.
+    """
+    for entry in work.aggregation:
+        for name in entry.tensors:
+            if not is_finite(_compared(entry, update[name])):
+                return name
+    return None
+
+
+def _compared(entry: Aggregation, values: Array) -> Array:
+    """The values of an extreme that count, or all of another sum."""
+    if entry.kind not in (Kind.MIN, Kind.MAX):
+        return values
+    return np.asarray(values[values != of_nobody(values.dtype, entry.kind)])
 
 
 def _check_range(entry: Aggregation, name: str, values: Array, cohort: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from plans.finiteness import of_nobody
 from plans.manifest import Kind, Port
 from wire.tensors import Array, Tensors
 
@@ -19,7 +20,7 @@ class Extremes:
     def __init__(self, ports: Mapping[str, Port], kind: Kind) -> None:
         self._choose: Any = np.minimum if kind is Kind.MIN else np.maximum
         self._values = {
-            name: np.full(port.spec.shape, _of_nobody(port.spec.dtype, kind), port.spec.dtype)
+            name: np.full(port.spec.shape, of_nobody(port.spec.dtype, kind), port.spec.dtype)
             for name, port in ports.items()
         }
 
@@ -44,8 +45,3 @@ class Extremes:
     def finalize(self) -> dict[str, Array]:
         """The extremes."""
         return {name: values.copy() for name, values in self._values.items()}
-
-
-def _of_nobody(dtype: str, kind: Kind) -> Any:
-    limits: Any = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
-    return limits.max if kind is Kind.MIN else limits.min

@@ -23,6 +23,7 @@ Update = dict[str, Array]
 # The golden training, as a work that may add up to a weight of zero.
 TRAIN = replace(MEAN, aggregation=(replace(MEAN.aggregation[0], on_zero_weight="nan"),))
 FLOATS = st.floats(-1e4, 1e4, width=32)
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def contribution(w: Sequence[float] = (1, 2), b: float = 3, weight: float = 4) -> Update:
@@ -146,6 +147,8 @@ REFUSED = {
     "NaN": (contribution((NAN, 0)), ErrorCode.NOT_FINITE, "tensor 'w' holds NaN or infinity"),
     "infinity": (contribution(b=INF), ErrorCode.NOT_FINITE, "tensor 'b' holds NaN or infinity"),
     "minus infinity": (contribution((0, -INF)), ErrorCode.NOT_FINITE, "tensor 'w'"),
+    "what a runtime makes of infinity": (contribution((0, LARGEST)), ErrorCode.NOT_FINITE, "tensor 'w'"),
+    "what it makes of minus infinity": (contribution(b=-LARGEST), ErrorCode.NOT_FINITE, "tensor 'b'"),
     "a weight of NaN": (contribution(weight=NAN), ErrorCode.NOT_FINITE, "tensor 'weight'"),
     "NaN at weight zero": (contribution(b=NAN, weight=0), ErrorCode.NOT_FINITE, "tensor 'b'"),
     "too large": (contribution((0, 1e9)), ErrorCode.OUT_OF_RANGE, "tensor 'w' holds 1000000000.0; the largest"),

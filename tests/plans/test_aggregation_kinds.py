@@ -45,7 +45,8 @@ def added(values: Sequence[Array]) -> Array:
     return np.asarray(sum(value.astype(object) for value in values))
 
 
-FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
+LARGEST = 2.0**128 - 2.0**105  # that is finite: the next one may be a runtime's infinity
+FLOATS = st.floats(-LARGEST, LARGEST, width=32)
 SMALL = st.integers(-1000, 1000).map(float)
 LONGS = st.integers(-(2**60), 2**60)
 CASES = {
@@ -150,6 +151,14 @@ def test_what_is_not_finite_is_refused_by_every_kind(kind: Kind, value: float) -
     with pytest.raises(ContributionError) as refused:
         check_contribution(work, {"v": np.array([0, value], np.float32)}, COHORT)
     assert refused.value.code is ErrorCode.NOT_FINITE
+
+
+@pytest.mark.parametrize("kind", [Kind.MIN, Kind.MAX])
+def test_who_has_nothing_to_compare_may_give_what_changes_no_other(kind: Kind) -> None:
+    case = Case(entry(kind), "float32", st.nothing(), added)
+    check_contribution(case.work, {"v": np.array([0, of_nobody(case)], np.float32)}, COHORT)
+    with pytest.raises(ContributionError, match="holds NaN or infinity"):
+        check_contribution(case.work, {"v": np.array([0, -of_nobody(case)], np.float32)}, COHORT)
 
 
 def test_a_custom_aggregation_needs_the_plans_program() -> None:

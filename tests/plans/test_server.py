@@ -52,8 +52,9 @@ def test_a_sum_of_weight_zero_leaves_the_model_as_it_is(program: Program) -> Non
     np.testing.assert_array_equal(updated.state["w"], STATE["w"])
 
 
-def test_a_state_that_is_not_finite_is_refused(program: Program) -> None:
-    state = {**STATE, "w": np.array([1, np.nan], np.float32)}
+@pytest.mark.parametrize("not_finite", [np.nan, np.inf, np.finfo(np.float32).max])
+def test_a_state_that_is_not_finite_is_refused(program: Program, not_finite: float) -> None:
+    state = {**STATE, "w": np.array([1, not_finite], np.float32)}
     with pytest.raises(ProgramError, match="update gave NaN or infinity in 'w'"):
         server.update(program, PLAN.manifest, TRAIN, state, SUMS)
 
