@@ -33,22 +33,13 @@ def speakers(path: Path) -> tuple[Any, Any]:
 
 
 def network() -> Any:
-    """Two convolutions along time and one dense layer: 11,914 parameters."""
+    """One hidden layer over all frames: 155,018 parameters."""
     import keras
 
     keras.utils.set_random_seed(1)
     layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((FRAMES, BANDS)),
-            layers.Conv1D(32, 5, activation="relu"),
-            layers.MaxPooling1D(2),
-            layers.Conv1D(32, 5, activation="relu"),
-            layers.MaxPooling1D(2),
-            layers.Flatten(),
-            layers.Dense(DIGITS),
-        ]
-    )
+    hidden = layers.Dense(128, activation="relu")
+    return keras.Sequential([keras.Input((FRAMES, BANDS)), layers.Flatten(), hidden, layers.Dense(DIGITS)])
 
 
 def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:

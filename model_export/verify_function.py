@@ -138,12 +138,13 @@ def _drawn(spec: TensorSpec, random: np.random.Generator) -> Array:
 
 
 def _calm(spec: TensorSpec, random: np.random.Generator) -> Array:
-    """The same, with matrices as weights are initialised: σ² is 1 over the number of rows.
+    """The same, with matrices as weights are initialised: σ² is 1 over the number of rows. All else stays as it is.
 
     A recurrent layer with larger weights is chaotic: it makes any difference of rounding as large as its numbers.
     """
-    drawn, rows = _drawn(spec, random), math.prod(spec.shape[:-1])
-    return drawn / np.sqrt(np.float32(max(rows, 1))) if spec.dtype == "float32" else drawn
+    drawn = _drawn(spec, random)
+    is_matrix = spec.dtype == "float32" and len(spec.shape) == 2  # noqa: PLR2004 - rows and columns
+    return drawn / np.sqrt(np.float32(max(spec.shape[0], 1))) if is_matrix else drawn
 
 
 def _positive(spec: TensorSpec) -> Array:

@@ -159,6 +159,19 @@ def test_a_function_that_random_numbers_mean_nothing_to_is_verified_with_others(
     export_function(lambda state, **given: {"y": body(given[name])}, inputs={name: spec})
 
 
+def test_a_function_that_is_chaotic_where_weights_are_large_is_verified_where_they_are_not() -> None:
+    weights, start = TensorSpec("float32", (64, 64)), TensorSpec("float32", (4, 64))
+
+    def recurrence(state: Any, w: Any, x: Any) -> Any:
+        for _ in range(40):
+            x = tf.tanh(tf.linalg.matmul(x, w))
+        return {"y": x}
+
+    running = Running(export_function(recurrence, inputs={"w": weights, "x": start}))
+    w, x = np.eye(64, dtype=np.float32), np.ones((4, 64), np.float32)
+    np.testing.assert_allclose(running.call("call", w=w, x=x)["y"], recurrence(None, w, x)["y"], atol=1e-5)
+
+
 def _gives(value: Any) -> Function:
     return Function(lambda state, x: value(x), {"x": VECTOR})
 

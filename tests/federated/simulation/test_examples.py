@@ -50,7 +50,7 @@ def test_phones_of_others_teach_what_somebody_is_doing() -> None:
 def test_speakers_teach_their_digits() -> None:
     runs = spoken_digits.main([str(DIGITS), "--rounds", "10"])
     # Each digit is a tenth of the recordings.
-    assert runs["federated"].column("evaluation/accuracy")[10] > 0.5
+    assert runs["federated"].column("evaluation/accuracy")[10] > 0.4
     assert runs["in one place"].column("evaluation/accuracy")[10] > 0.8
 
 
