@@ -28,6 +28,7 @@ from tests.orchestrator import object_store
 from tests.postgresql import PostgresqlServer
 from tests.processes.federation import wait_for
 from tests.processes.replicas import Replicas
+from wire.errors import OperatorError
 from wire.operator_messages import EnrolmentTokenRequest, RoundPolicy, TaskRequest, TaskView
 
 SECONDS = float(os.environ.get("FEDELTA_CHAOS_SECONDS", "30"))
@@ -71,8 +72,8 @@ def test_every_accepted_update_is_counted_once(replicas: Replicas, database: Pos
             command = [sys.executable, "-m", "tests.processes.agents", *folders]
             stack.callback(stop, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
         havoc(replicas, database)
-        before = replicas.client.task(task.task_id).rounds_completed
-        wait_for(lambda: replicas.client.task(task.task_id).rounds_completed > before + 1)
+        before = wait_for(lambda: completed(replicas, task))
+        wait_for(lambda: completed(replicas, task) > before + 1)
     replicas.client.cancel(task.task_id)
     check(replicas, task, ids)
 
@@ -98,6 +99,14 @@ def push(replicas: Replicas) -> TaskView:
         reporting_deadline_seconds=5,
     )
     return replicas.client.push(TaskRequest("total", policy=policy), plan=bundle.pack(fed.compiled(total).plan))
+
+
+def completed(replicas: Replicas, task: TaskView) -> int:
+    """How many rounds are completed; 0 where the replica that was asked has just been killed."""
+    try:
+        return replicas.client.task(task.task_id).rounds_completed
+    except OperatorError:
+        return 0
 
 
 def havoc(replicas: Replicas, database: PostgresqlServer) -> None:
