@@ -32,12 +32,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("assignment_id", "sha256", name=op.f("pk_uploads")),
     )
-    op.create_index(op.f("ix_checkpoints_sha256"), "checkpoints", ["sha256"])
     op.create_index(op.f("ix_rounds_result_sha256"), "rounds", ["result_sha256"])
 
 
 def downgrade() -> None:
     op.drop_index(op.f("ix_rounds_result_sha256"), table_name="rounds")
-    op.drop_index(op.f("ix_checkpoints_sha256"), table_name="checkpoints")
     op.drop_table("uploads")
     op.drop_table("blobs")

@@ -270,5 +270,4 @@ uploads = Table(
 )
 
 # For the collector's question whether anything refers to a blob.
-Index(None, checkpoints.c.sha256)
 Index(None, rounds.c.result_sha256)
