@@ -162,7 +162,7 @@ class DifferentiallyPrivateFactory:
         """With one C, and the noise of a tree: DP-FTRL, if the server's optimizer is SGD.
 
         The state has an int64 for each of the tree's levels and each element; a fleet refuses it, see
-        `docs/decisions/0029-a-tree-remembers-its-noise.md`.
+        `docs/decisions/0028-a-tree-remembers-its-noise.md`.
 
         Args:
             noise_multiplier: z of one node's noise.

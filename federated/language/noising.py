@@ -2,7 +2,7 @@
 
 A value v counts as the integer ⌊|v| · 2³²⌋ with its sign, and so does the noise: whole numbers of the discrete Gaussian
 distribution, from the operating system's randomness, drawn for every element once after the sum. Integers are as
-private as the real numbers of the papers, and floats are not (docs/decisions/0028-noise-is-an-integer.md). Correlated
+private as the real numbers of the papers, and floats are not (docs/decisions/0027-noise-is-an-integer.md). Correlated
 noise has what was drawn in an earlier round taken away from the sum, and is given beside it (Kairouz, McMahan, Song,
 Thakkar, Thakurta and Xu, "Practical and Private (Deep) Learning without Sampling or Shuffling", 2021).
 """

@@ -2,7 +2,7 @@
 
 A value v counts as ⌊|v| × 2^fraction_bits⌋ with its sign: cut off rather than rounded, so that on the grid no client is
 longer than it was. To the sum of these integers one number of the discrete Gaussian distribution is added for each
-element; only then it becomes floats (docs/decisions/0028-noise-is-an-integer.md). Correlated noise takes some that was
+element; only then it becomes floats (docs/decisions/0027-noise-is-an-integer.md). Correlated noise takes some that was
 added in an earlier round away again, as integers too, and gives what it drew to whoever is to remember it.
 """
 
