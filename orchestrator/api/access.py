@@ -35,6 +35,11 @@ async def current_device(
     return await context.database.read(lambda tx: sessions.device_of(tx, token, context.clock()))
 
 
+async def session_token(credentials: Annotated[Credentials, Security(_device_scheme)]) -> str:
+    """The session token that came with the request, which nobody has looked at yet."""
+    return _bearer(credentials)
+
+
 async def current_operator(context: ContextOf, credentials: Annotated[Credentials, Security(_operator_scheme)]) -> str:
     """The good API key that came with the request."""
     api_key = _bearer(credentials)
@@ -53,6 +58,7 @@ async def anybody_known(context: ContextOf, credentials: Annotated[Credentials, 
 
 
 Device = Annotated[DeviceRecord, Depends(current_device)]
+SessionToken = Annotated[str, Depends(session_token)]
 Operator = Depends(current_operator)
 OperatorKey = Annotated[str, Depends(current_operator)]
 AnybodyKnown = Depends(anybody_known)

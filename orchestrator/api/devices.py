@@ -3,12 +3,14 @@
 import random
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
 
-from orchestrator.api.access import ContextOf, Device
+from orchestrator.api.access import ContextOf, Device, SessionToken
 from orchestrator.api.exchange import described, read_message, reply
 from orchestrator.services import check_in as check_ins
 from orchestrator.services import enrolment, registry, reporting, sessions
 from wire import routes
+from wire.errors import MessageError
 from wire.messages import (
     Challenge,
     CheckIn,
@@ -59,19 +61,22 @@ async def open_session(device_id: str, request: Request, context: ContextOf) -> 
 
 
 @router.post(routes.CHECK_INS, **described(takes=CheckIn, gives=CheckInReply))
-async def check_in(request: Request, device: Device, context: ContextOf) -> Response:
+async def check_in(request: Request, token: SessionToken, context: ContextOf) -> Response:
     """Offer to work: an assignment, or a time to come back."""
-    message = await read_message(request, CheckIn, context.settings)
-    answer = await context.database.write(
-        lambda tx: check_ins.check_in(
-            tx,
-            device,
-            message,
-            limits=context.settings.pacing_limits,
-            randomness=_randomness,
-            now=context.clock(),
-        )
-    )
+    try:
+        message = await read_message(request, CheckIn, context.settings)
+    except MessageError:
+        await context.database.read(lambda tx: sessions.device_of(tx, token, context.clock()))  # a stranger first
+        raise
+    limits = context.settings.pacing_limits
+
+    def use_case(tx: Connection) -> CheckInReply:
+        # Who asks is found out in the same transaction: most check-ins find no work, and this one is all they cost.
+        now = context.clock()
+        device = sessions.device_of(tx, token, now)
+        return check_ins.check_in(tx, device, message, limits=limits, randomness=_randomness, now=now)
+
+    answer = await context.database.write(use_case)
     context.metrics.check_ins.labels("rejection" if answer.assignment is None else "assignment").inc()
     return reply(answer)
 

@@ -1,18 +1,25 @@
 """Rows as records: what the queries give and take."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.rounds import Progress, RoundState
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import Manifest, Work
+from wire import codec
 from wire.messages import CheckIn, Resource, SignedPlan
 from wire.operator_messages import RoundPolicy
 
 
 @dataclass(frozen=True)
 class DeviceRecord:
-    """An enrolled device."""
+    """An enrolled device.
+
+    Attributes:
+        said: its last check-in, as the document that it was; every request of a device asks for the device, and few
+            for this.
+    """
 
     device_id: str
     population: str
@@ -20,8 +27,13 @@ class DeviceRecord:
     public_key: bytes
     enrolled_at: float
     last_seen_at: float | None
-    check_in: CheckIn | None
+    said: dict[str, Any] | None
     revoked_at: float | None = None
+
+    @property
+    def check_in(self) -> CheckIn | None:
+        """What it last said of itself."""
+        return None if self.said is None else codec.from_json(CheckIn, self.said)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from orchestrator.domain.rounds import Progress, RoundState
 from orchestrator.domain.tasks import TaskState
 from plans.manifest import Manifest
 from wire import codec
-from wire.messages import CheckIn, Resource, SignedPlan
+from wire.messages import Resource, SignedPlan
 from wire.operator_messages import RoundPolicy
 
 
@@ -60,7 +60,7 @@ def device(row: Row[Any]) -> DeviceRecord:
         public_key=row.public_key,
         enrolled_at=row.enrolled_at,
         last_seen_at=row.last_seen_at,
-        check_in=None if row.check_in is None else codec.from_json(CheckIn, row.check_in),
+        said=row.check_in,
         revoked_at=row.revoked_at,
     )
 

@@ -86,7 +86,7 @@ def enrol(tx: Connection, request: Enrolment, public_key: bytes, plan_key: Publi
             public_key=public_key,
             enrolled_at=now,
             last_seen_at=None,
-            check_in=None,
+            said=None,
         )
         queries.devices.add(tx, device, token_sha256, now + FIRST_CHECK_IN_SECONDS)
     if device.revoked_at is not None:

@@ -1,10 +1,19 @@
 """Challenges, and the session tokens that devices earn with them."""
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
 from orchestrator.db.records import DeviceRecord
+
+# Run at every request of a device, so built once.
+_DEVICE_OF = (
+    select(t.devices)
+    .join(t.sessions, t.sessions.c.device_id == t.devices.c.device_id)
+    .where(t.sessions.c.token_sha256 == bindparam("token"))
+    .where(t.sessions.c.expires_at > bindparam("now"))
+    .where(t.devices.c.revoked_at.is_(None))
+)
 
 
 def add_challenge(tx: Connection, challenge_sha256: str, device_id: str, now: float, expires_at: float) -> None:
@@ -33,13 +42,7 @@ def add(tx: Connection, token_sha256: str, device_id: str, now: float, expires_a
 
 def device_of(tx: Connection, token_sha256: str, now: float) -> DeviceRecord | None:
     """The device whose good session token has this hash."""
-    row = tx.execute(
-        select(t.devices)
-        .join(t.sessions, t.sessions.c.device_id == t.devices.c.device_id)
-        .where(t.sessions.c.token_sha256 == token_sha256)
-        .where(t.sessions.c.expires_at > now)
-        .where(t.devices.c.revoked_at.is_(None))
-    ).first()
+    row = tx.execute(_DEVICE_OF, {"token": token_sha256, "now": now}).first()
     return None if row is None else rows.device(row)
 
 
