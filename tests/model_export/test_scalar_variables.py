@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
-from model_export import builtin_ops, scalar_variables
+from model_export import Function, builtin_ops, export_functions, scalar_variables
 from model_export.convert import _convert
 from plans.program import Program
+from wire.tensors import TensorSpec
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,6 +42,7 @@ def _moves(tflite: bytes) -> bool:
     interpreter = litert.Interpreter(model_content=tflite)
     interpreter.allocate_tensors()
     index = interpreter.get_input_details()[0]["index"]
+    interpreter.tensor(index)().fill(0)
     before = interpreter.tensor(index)().ctypes.data
     interpreter.invoke()
     return bool(before != interpreter.tensor(index)().ctypes.data)
@@ -65,3 +67,16 @@ def test_memory_that_moved_in_the_first_call_stays() -> None:
     assert not _moves(changed)
     assert not builtin_ops.find_problems(changed)
     assert scalar_variables.give_rank(changed) is changed
+
+
+def test_memory_stays_where_the_gradient_of_gathered_rows_is_summed() -> None:
+    def step(state: Any, indices: Any) -> dict[str, Any]:
+        rows = state["rows"].read_value()
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            y = tf.reduce_sum(tf.gather(rows, indices) ** 2)
+        state["rows"].assign(rows - tf.convert_to_tensor(tape.gradient(y, rows)))
+        return {"y": y}
+
+    function = Function(step, {"indices": TensorSpec("int32", (5,))})
+    assert not _moves(export_functions({"step": function}, state={"rows": np.ones((7, 3), np.float32)}).tflite)
