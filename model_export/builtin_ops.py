@@ -3,14 +3,15 @@
 Each rule is a trap that was met and measured: a custom or Flex op fails to load; REVERSE_V2 of several axes is silently
 wrong on tflite-runtime 2.14; a rank-0 input crashes LiteRT on ARM; a phone's runtime has no signatures without inputs;
 SUM above rank 6 fails in LiteRT, and broadcasts above rank 4 abort tflite-runtime 2.14; an op may be let to write over
-numbers that another is still to read; XNNPACK ends the process over an op of one variable with itself.
+numbers that another is still to read; XNNPACK ends the process over an op of one variable with itself, and may lose
+numbers where a variable of rank 0 is read.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from model_export import flatbuffer, shared_memory, variable_twice
+from model_export import flatbuffer, scalar_variables, shared_memory, variable_twice
 from model_export.errors import ProgramFileError
 from model_export.flatbuffer import shape
 
@@ -47,6 +48,8 @@ def count_ops(tflite: bytes) -> Counter[str]:
 def _op_problems(model: Any) -> Iterator[str]:
     for name, _, _ in variable_twice.find(model):
         yield f"{name} takes one variable twice, which ends the process under XNNPACK; `model_export` prevents that"
+    if next(scalar_variables.find_reads(model), None) is not None:
+        yield "READ_VARIABLE of rank 0 may make XNNPACK lose numbers; `model_export` gives variables the shape [1]"
     for name, operator, graph in flatbuffer.ops(model):
         shapes = [shape(graph.tensors[index]) for index in flatbuffer.inputs(operator)]
         if name.startswith("CUSTOM:"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_export import builtin_ops, flat_products, freed_memory, shared_memory, variable_twice
+from model_export import builtin_ops, flat_products, freed_memory, scalar_variables, shared_memory, variable_twice
 from model_export.errors import ConversionError
 from model_export.progress import Progress
 from model_export.signature import Signature, lower, trace
@@ -30,7 +30,7 @@ def convert(
         progress("lower")
         functions = {one.signature.name: lower(one, layers) for one in traced}
         progress("convert")
-        tflite = flat_products.flatten(_convert(functions, variables))
+        tflite = flat_products.flatten(scalar_variables.give_rank(_convert(functions, variables)))
         tflite = shared_memory.protect(variable_twice.separate(tflite))
     builtin_ops.check(tflite)
     freed_memory.give_back()

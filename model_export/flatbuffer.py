@@ -1,6 +1,6 @@
 """Reads and writes the records of a TFLite file. Needs the schema that ai-edge-litert brings, not TensorFlow."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -46,23 +46,31 @@ def write(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def add_reshape(model: Any, graph: Any, tensor: int) -> Any:
-    """A RESHAPE of a tensor of this subgraph to its own shape, which is still to be given a place among the ops."""
-    sizes = np.array(shape(graph.tensors[tensor]), np.int32)
+def add_tensor(graph: Any, type_: int, sizes: Sequence[int], name: bytes) -> int:
+    """The number of a new tensor of a subgraph, which an op computes. Its type is one of the schema's `TensorType`."""
+    graph.tensors.append(schema.TensorT(np.array(sizes, np.int32), type_, 0, name, hasRank=True))
+    return len(graph.tensors) - 1
+
+
+def add_reshape(model: Any, graph: Any, source: int, made: int) -> Any:
+    """A RESHAPE of one tensor of a subgraph into another of its tensors, still to be given a place among the ops."""
+    sizes = np.array(shape(graph.tensors[made]), np.int32)
     model.buffers.append(schema.BufferT(data=np.frombuffer(sizes.tobytes(), np.uint8)))
-    wanted = schema.TensorT(
-        np.array(sizes.shape, np.int32), schema.TensorType.INT32, len(model.buffers) - 1, b"shape", hasRank=True
-    )
-    made = schema.TensorT(sizes, graph.tensors[tensor].type, 0, b"unread", hasRank=True)
-    graph.tensors += [wanted, made]
-    place = len(graph.tensors) - 1
+    wanted = add_tensor(graph, schema.TensorType.INT32, sizes.shape, b"shape")
+    graph.tensors[wanted].buffer = len(model.buffers) - 1
     return schema.OperatorT(
         opcodeIndex=_code(model, "RESHAPE"),
-        inputs=np.array([tensor, place - 1], np.int32),
-        outputs=np.array([place], np.int32),
+        inputs=np.array([source, wanted], np.int32),
+        outputs=np.array([made], np.int32),
         builtinOptionsType=schema.BuiltinOptions.ReshapeOptions,
         builtinOptions=schema.ReshapeOptionsT(newShape=sizes),
     )
+
+
+def add_copy(model: Any, graph: Any, tensor: int) -> Any:
+    """A RESHAPE of a tensor to its own shape, still to be given a place among the ops."""
+    of = graph.tensors[tensor]
+    return add_reshape(model, graph, tensor, add_tensor(graph, of.type, shape(of), b"copy"))
 
 
 def _code(model: Any, name: str) -> int:

@@ -68,7 +68,7 @@ def protect(tflite: bytes) -> bytes:
     for graph in model.subgraphs or ():
         while losses := _first_of_each_memory(_losses(model, graph, flatbuffer.op_names(model))):
             for loss in reversed(losses):
-                graph.operators.insert(loss.step, flatbuffer.add_reshape(model, graph, loss.written))
+                graph.operators.insert(loss.step, flatbuffer.add_copy(model, graph, loss.written))
             is_changed = True
     return flatbuffer.write(model) if is_changed else tflite
 

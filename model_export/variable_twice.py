@@ -30,7 +30,7 @@ def separate(tflite: bytes) -> bytes:
     model = flatbuffer.read(tflite)
     found = list(find(model))
     for _, operator, graph in found:
-        copy = flatbuffer.add_reshape(model, graph, int(operator.inputs[0]))
+        copy = flatbuffer.add_copy(model, graph, int(operator.inputs[0]))
         place = next(index for index, one in enumerate(graph.operators) if one is operator)
         graph.operators.insert(place, copy)
         operator.inputs = np.array([operator.inputs[0], copy.outputs[0]], np.int32)

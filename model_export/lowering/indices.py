@@ -57,6 +57,19 @@ def narrowed(indices: Any) -> Any:
     return tf.cast(tf.clip_by_value(indices, tf.int32.min, tf.int32.max), tf.int32)
 
 
+def sums_by_segment(data: Any, segments: Any, count: int) -> Any:
+    """`tf.math.unsorted_segment_sum` of rows [n, ...] by segments [n], negative ones left out, as a SCATTER_ND.
+
+    UNSORTED_SEGMENT_SUM has an output of unknown shape, so that runtimes plan their memory while they run, which
+    `model_export.scalar_variables` says the harm of.
+    """
+    is_counted = segments >= 0
+    column = tf.reshape(is_counted, [-1, *[1] * (data.shape.rank - 1)])
+    counted = tf.where(column, data, tf.zeros([], data.dtype))
+    places = _places_in(tf.where(is_counted, segments, tf.zeros([], tf.int32))[:, tf.newaxis], [count])
+    return tf.scatter_nd(places, counted, tf.constant([count, *data.shape[1:]], tf.int32))
+
+
 def _places_in(indices: Any, sizes: Sequence[int]) -> Any:
     """Indices into the first axes of a tensor, −1 along every axis for a place that is not there."""
     limits = tf.constant(list(sizes)[: indices.shape[-1]], indices.dtype)
@@ -107,17 +120,25 @@ def _segments(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | N
 
 
 def _segment_sum(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any] | None:
-    """Of int64, which TFLite's op lacks, by comparing every index with every segment."""
     data, segments, count = inputs
-    if data.dtype != tf.int64:
-        return _segments(op, inputs, scope)
+    if data.dtype == tf.int64:
+        return [_sums_of_int64(data, segments, count)]
+    if known_sizes(segments) is not None:
+        return None
+    (size,), rest = sizes_of(count), data.shape[segments.shape.rank :]
+    flat = tf.reshape(narrowed(segments), [-1])
+    return [sums_by_segment(tf.reshape(data, [flat.shape[0], *rest]), flat, size)]
+
+
+def _sums_of_int64(data: Any, segments: Any, count: Any) -> Any:
+    """Of int64, which TFLite's op lacks, by comparing every index with every segment."""
     (size,) = sizes_of(count)
     known, flat = tf.range(size), tf.reshape(narrowed(segments), [-1])
     checked = tf.where(flat < 0, flat, gather(known, tf.maximum(flat, 0)))  # a negative one counts nowhere
     is_of = tf.equal(tf.reshape(known, [size, 1, 1]), tf.reshape(checked, [1, -1, 1]))
     rows = tf.reshape(data, [1, flat.shape[0], -1])
     sums = tf.reduce_sum(tf.where(is_of, rows, tf.zeros([], data.dtype)), 1)
-    return [tf.reshape(sums, [size, *data.shape[segments.shape.rank :]])]
+    return tf.reshape(sums, [size, *data.shape[segments.shape.rank :]])
 
 
 _SCATTERS = "TensorScatterAdd TensorScatterSub TensorScatterUpdate"

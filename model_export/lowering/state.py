@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from model_export.lowering.graphs import variable_spec
-from model_export.lowering.indices import gather, narrowed
+from model_export.lowering.indices import gather, narrowed, sums_by_segment
 from model_export.lowering.scope import Scope
 
 
@@ -57,10 +57,10 @@ def _scatter(combine: Callable[[Any, Any], Any]) -> Callable[[Any, Sequence[Any]
 
 
 def _sums_by_row(indices: Any, updates: Any, shape: Any) -> Any:
-    """The sum of the updates of every row of a variable; tflite-runtime 2.14 sums rows of vectors only."""
+    """The sum of the updates of every row of a variable."""
     flat = tf.reshape(narrowed(indices), [-1])
-    rows = tf.reshape(tf.broadcast_to(updates, [*indices.shape, *shape[1:]]), [flat.shape[0], -1])
-    return tf.reshape(tf.math.unsorted_segment_sum(rows, flat, shape[0]), shape)
+    rows = tf.reshape(tf.broadcast_to(updates, [*indices.shape, *shape[1:]]), [flat.shape[0], *shape[1:]])
+    return sums_by_segment(rows, flat, shape[0])
 
 
 def _scatter_update(op: Any, inputs: Sequence[Any], scope: Scope) -> Sequence[Any]:
