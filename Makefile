@@ -43,7 +43,7 @@ demo: setup
 	@$(VENV)/bin/fedelta demo $(ARGS)
 
 test: setup $(DEVICE_VENVS:%=%/.ready)
-	@$(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 fast: setup
 	@$(VENV)/bin/python -m pytest --numprocesses auto -m 'not tensorflow and not processes' $(ARGS)
