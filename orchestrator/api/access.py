@@ -17,8 +17,8 @@ _operator_scheme = HTTPBearer(auto_error=False, scheme_name="Operator", descript
 Credentials = HTTPAuthorizationCredentials | None
 
 
-def current_context(request: Request) -> Context:
-    """The orchestrator that serves this request."""
+async def current_context(request: Request) -> Context:
+    """The orchestrator that serves this request. Asynchronous, for a plain function would cost a thread's turn."""
     context = request.app.state.context
     assert isinstance(context, Context)  # noqa: S101 - the application puts it there before it serves
     return context
