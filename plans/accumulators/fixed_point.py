@@ -6,7 +6,7 @@ different workers merge to the same bits. With 32 fraction bits a step is 2.3e-1
 `plans.accumulators.contributions` keeps out what could overflow.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -18,17 +18,24 @@ from wire.tensors import Array, Tensors
 
 
 class FixedPointSum:
-    """The running sums of some tensors, as int64 arrays; see the module's description."""
+    """The running sums of some tensors, as int64 arrays; see the module's description.
 
-    def __init__(self, ports: Mapping[str, Port], fraction_bits: int) -> None:
+    Args:
+        as_integers: which integers values count as; the nearest ones unless said.
+    """
+
+    def __init__(
+        self, ports: Mapping[str, Port], fraction_bits: int, as_integers: Callable[[Array, int], Array] | None = None
+    ) -> None:
         self._ports = ports
         self._fraction_bits = fraction_bits
+        self._as_integers = as_integers or _to_fixed_point
         self._sums = {name: np.zeros(port.spec.shape, np.int64) for name, port in ports.items()}
 
     def accumulate(self, update: Tensors) -> None:
         """Add an update's tensors."""
         for name in self._sums:
-            self._sums[name] += _to_fixed_point(update[name], self._fraction_bits)
+            self._sums[name] += self._as_integers(update[name], self._fraction_bits)
 
     def merge(self, other: Self) -> None:
         """Add the sums of other updates."""

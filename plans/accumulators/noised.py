@@ -7,12 +7,11 @@ added in an earlier round away again, as integers too, and gives what it drew to
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Mapping
 
 import numpy as np
 
-from plans.accumulators.fixed_point import from_fixed_point
+from plans.accumulators.fixed_point import FixedPointSum, from_fixed_point
 from plans.discrete_gaussian import LARGEST_STDDEV, Entropy, discrete_gaussian
 from plans.errors import NoiseError
 from plans.manifest import Port, Step
@@ -21,8 +20,8 @@ from wire.tensors import Array, Tensors
 _LARGEST_EARLIER = 1 << 61  # half of the room that a noise has
 
 
-class NoisedSum:
-    """The running sums of some tensors, as int64 arrays; see the module's description.
+class NoisedSum(FixedPointSum):
+    """The running sums of some tensors, held and merged without their noise; see the module's description.
 
     Args:
         known: the server's tensors; the noise's size may be one, and what it takes away is.
@@ -39,32 +38,12 @@ class NoisedSum:
         largest = LARGEST_STDDEV / 2.0**fraction_bits
         if not 0 <= stddev <= largest:
             raise NoiseError(f"the standard deviation of noise is from 0 to {largest:g}, found {stddev}")
-        self._ports = ports
-        self._fraction_bits = fraction_bits
+        super().__init__(ports, fraction_bits, cut_off)
         self._stddev = stddev
         self._entropy = entropy
         self._drawn: str | None = noise.parameters.get("drawn")
         self._earlier = _earlier(known[noise.parameters["earlier"]]) if self._drawn is not None else 0
         self._noise: dict[str, Array] = {}
-        self._sums = {name: np.zeros(port.spec.shape, np.int64) for name, port in ports.items()}
-
-    def accumulate(self, update: Tensors) -> None:
-        """Add an update's tensors."""
-        for name in self._sums:
-            self._sums[name] += cut_off(update[name], self._fraction_bits)
-
-    def merge(self, other: Self) -> None:
-        """Add the sums of other updates, which nobody has read yet."""
-        for name in self._sums:
-            self._sums[name] += other._sums[name]
-
-    def held(self) -> list[Array]:
-        """The sums, without noise: it is drawn when all of them are there."""
-        return list(self._sums.values())
-
-    def hold(self, arrays: Sequence[Array]) -> None:
-        """Hold the sums of another."""
-        self._sums = dict(zip(self._sums, arrays, strict=True))
 
     def finalize(self) -> dict[str, Array]:
         """The sums with their noise, which is drawn once: they are the same when they are read again."""
