@@ -50,7 +50,10 @@ def open_context(settings: Settings, clock: Callable[[], float] | None = None) -
     except BaseException:
         data_dir_lock.close()
         raise
-    return context, _first_secrets(context)
+    secrets = _first_secrets(context)
+    if settings.database_url is None:
+        context.database.submit(queries.shards.release_all).result()
+    return context, secrets
 
 
 def open_worker_context(settings: Settings) -> WorkerContext:

@@ -6,6 +6,7 @@ from orchestrator.db import rows
 from orchestrator.db import tables as t
 from orchestrator.db.records import ContributionRecord, Lease, ShardRecord
 from orchestrator.domain.assignments import AssignmentState
+from orchestrator.domain.rounds import RoundState
 from wire.messages import Resource
 
 
@@ -57,6 +58,12 @@ def lease(tx: Connection, shard_id: str, taken: Lease) -> None:
 def renew(tx: Connection, shard_id: str, token: int, until: float) -> bool:
     """Keep a claim for longer; False where it is lost."""
     return _held(tx, shard_id, token, {"lease_until": until})
+
+
+def release_all(tx: Connection) -> None:
+    """Let every claim be taken over at once: whoever has the database to itself knows that all others are gone."""
+    tx.execute(update(t.shards).where(t.shards.c.sum_sha256.is_(None)).values(lease_until=0.0))
+    tx.execute(update(t.rounds).where(t.rounds.c.state == RoundState.AGGREGATION.value).values(lease_until=0.0))
 
 
 def is_held(tx: Connection, shard_id: str, token: int) -> bool:
