@@ -174,7 +174,9 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, registry, fleet, credentials, events, devices, uploads, resources, health):
+    for module in (devices, uploads, resources):
+        app.router.routes.extend(module.router.routes)  # found first, and by no detour through their router
+    for module in (tasks, registry, fleet, credentials, events, health):
         app.include_router(module.router)
     problems.install(app)
     context.metrics.watch_writer(context.database.waiting)

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from orchestrator.db import queries
-from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
+from orchestrator.db.records import DeviceRecord, RoundRecord
 from orchestrator.domain import pacing, rounds, selection, sharing
 from orchestrator.domain.pacing import Limits
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.sharing import Claim
 from orchestrator.services import round_clock
-from wire import routes, tensors
+from plans.manifest import Work
+from wire import routes
 from wire.messages import Assignment, CheckIn, CheckInReply, Rejection, UploadPart
 
 _LATE = 2.0  # a device that has not come after so many of its waits is not there
@@ -51,7 +52,7 @@ def _assignment(
 ) -> Assignment | None:
     owed = queries.assignments.open_of_device(tx, device.device_id)
     if owed is not None:
-        return _message(owed, now)
+        return _message(owed.assignment_id, owed.seed, owed.round, now)
     fitting = [round_ for round_ in open_rounds if _may_select(tx, device, message, round_)]
     draws = [randomness.random() for _ in fitting]
     for round_ in sharing.in_turn([(_claim(round_), round_) for round_ in fitting], draws):
@@ -95,19 +96,15 @@ def _claim(round_: RoundRecord) -> Claim:
 def _assign(
     tx: Connection, device: DeviceRecord, round_: RoundRecord, randomness: random.Random, now: float
 ) -> Assignment:
-    assignment_id = str(uuid.uuid4())
-    queries.assignments.add(tx, assignment_id, round_.round_id, device.device_id, randomness.getrandbits(31), now)
-    round_clock.advance(tx, round_.round_id, now)
-    assigned = queries.assignments.by_id(tx, assignment_id)
-    assert assigned is not None  # noqa: S101 - it was added a moment ago in this transaction
-    return _message(assigned, now)
+    assignment_id, seed = str(uuid.uuid4()), randomness.getrandbits(31)
+    queries.assignments.add(tx, assignment_id, round_.round_id, device.device_id, seed, now)
+    return _message(assignment_id, seed, round_clock.advance(tx, round_.round_id, now), now)
 
 
-def _message(assignment: AssignmentRecord, now: float) -> Assignment:
-    round_ = assignment.round
+def _message(assignment_id: str, seed: int, round_: RoundRecord, now: float) -> Assignment:
     task = round_.task
     return Assignment(
-        assignment_id=assignment.assignment_id,
+        assignment_id=assignment_id,
         task_id=task.task_id,
         task_name=task.name,
         round_number=round_.round_number,
@@ -115,13 +112,10 @@ def _message(assignment: AssignmentRecord, now: float) -> Assignment:
         plan=task.signed_plan,
         broadcast=round_.broadcast,
         deadline_seconds=rounds.seconds_left(round_.progress, task.policy, now),
-        seed=assignment.seed,
-        upload=_upload(assignment),
+        seed=seed,
+        upload=_upload(assignment_id, task.work),
     )
 
 
-def _upload(assignment: AssignmentRecord) -> tuple[UploadPart, ...]:
-    specs = assignment.round.task.work.update_specs
-    if not specs:
-        return ()
-    return (UploadPart("PUT", routes.update(assignment.assignment_id), 0, tensors.encoded_size(specs)),)
+def _upload(assignment_id: str, work: Work) -> tuple[UploadPart, ...]:
+    return (UploadPart("PUT", routes.update(assignment_id), 0, work.update_size_bytes),) if work.update else ()

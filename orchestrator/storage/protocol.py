@@ -102,6 +102,10 @@ class Store(Protocol):
         """
         ...
 
+    def read_arrived(self, assignment_id: str, update: Resource) -> bytes:
+        """`read_update`, for the first time: a store that took the bytes itself has held them to their digest."""
+        ...
+
     def read_update(self, assignment_id: str, update: Resource) -> bytes:
         """An update, whole.
 

@@ -135,6 +135,10 @@ class S3Store:
             discard=lambda: self.delete_update(assignment_id, update.sha256),
         )
 
+    def read_arrived(self, assignment_id: str, update: Resource) -> bytes:
+        """See `Store`. Devices send past the orchestrator, so that nobody has hashed the bytes yet."""
+        return self.read_update(assignment_id, update)
+
     def read_update(self, assignment_id: str, update: Resource) -> bytes:
         """See `Store`."""
         parts = (self._read(self._part(assignment_id, update.sha256, offset)) for offset, _ in self._spans(update))

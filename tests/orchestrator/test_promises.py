@@ -138,7 +138,7 @@ class Promises(RuleBasedStateMachine):
         with self.transaction() as tx:
             found = queries.assignments.by_id(tx, assignment_id)
             assert found is not None
-            receipt = reporting.settle(tx, found, message, self.now)
+            receipt = reporting.settle(tx, found, message, self.now).receipt
         assert receipt.update_sha256 == bundle.digest(tensors.encode(update))
 
     @precondition(lambda self: self.assigned)

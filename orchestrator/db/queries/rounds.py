@@ -17,7 +17,23 @@ from wire.messages import Resource
 
 _ORDER = paging.Order((t.rounds.c.round_number,))
 _OPEN = [state.value for state in round_rules.OPEN]
-# Run at every check-in, so built once.
+# Run for every update, so built once.
+_BY_ID = rows.select_rounds().where(t.rounds.c.round_id == bindparam("round"))
+_OPEN_ONES = rows.select_rounds().where(t.rounds.c.state.in_(_OPEN)).order_by(t.rounds.c.created_at)
+_CLAIM_PLACE = (
+    update(t.rounds)
+    .where(t.rounds.c.round_id == bindparam("round"))
+    .where(t.rounds.c.state == RoundState.SELECTION.value)
+    .where(t.rounds.c.assigned - t.rounds.c.settled < bindparam("cohort"))
+    .values(
+        assigned=t.rounds.c.assigned + 1,
+        first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, bindparam("now")),
+    )
+)
+_COUNT_ENDING = {
+    column: update(t.rounds).where(t.rounds.c.round_id == bindparam("round")).values({column: column + 1})
+    for column in (t.rounds.c.reported, t.rounds.c.settled)
+}
 _OPEN_IN = (
     rows.select_rounds()
     .where(t.tasks.c.population == bindparam("population"))
@@ -63,7 +79,7 @@ def add(
 
 def by_id(tx: Connection, round_id: str) -> RoundRecord | None:
     """The round of this id."""
-    row = tx.execute(rows.select_rounds().where(t.rounds.c.round_id == round_id)).first()
+    row = tx.execute(_BY_ID, {"round": round_id}).first()
     return None if row is None else rows.round_(row)
 
 
@@ -97,8 +113,7 @@ def last_completed(tx: Connection, task_id: str) -> RoundRecord | None:
 
 def open_ones(tx: Connection) -> tuple[RoundRecord, ...]:
     """Every round that has not ended, oldest first."""
-    query = rows.select_rounds().where(t.rounds.c.state.in_(_OPEN)).order_by(t.rounds.c.created_at)
-    return tuple(rows.round_(row) for row in tx.execute(query))
+    return tuple(rows.round_(row) for row in tx.execute(_OPEN_ONES))
 
 
 def open_of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
@@ -198,20 +213,13 @@ def is_held(tx: Connection, round_id: str, token: int) -> bool:
 
 def claim_place(tx: Connection, round_id: str, cohort: int, now: float) -> bool:
     """Take one of a round's places; False where none is left."""
-    claimed = tx.execute(
-        update(t.rounds)
-        .where(t.rounds.c.round_id == round_id)
-        .where(t.rounds.c.state == RoundState.SELECTION.value)
-        .where(t.rounds.c.assigned - t.rounds.c.settled < cohort)
-        .values(assigned=t.rounds.c.assigned + 1, first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, now))
-    )
-    return claimed.rowcount == 1
+    return tx.execute(_CLAIM_PLACE, {"round": round_id, "cohort": cohort, "now": now}).rowcount == 1
 
 
 def count_ending(tx: Connection, round_id: str, state: AssignmentState) -> None:
     """Count in its round that a device ended its assignment."""
     column = t.rounds.c.reported if state is AssignmentState.REPORTED else t.rounds.c.settled
-    tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values({column: column + 1}))
+    tx.execute(_COUNT_ENDING[column], {"round": round_id})
 
 
 def _held(tx: Connection, round_id: str, token: int, values: dict[str, Any]) -> bool:
