@@ -156,11 +156,14 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        attending = asyncio.create_task(context.attendance.keep_written(context.database), name="attendance")
         try:
             async with working(context) if context.settings.has_worker else contextlib.nullcontext() as task:
                 app.state.worker = task
                 yield
         finally:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
             await asyncio.to_thread(context.close)
             if tracer_provider is not None:
                 await asyncio.to_thread(tracer_provider.shutdown)

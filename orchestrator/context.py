@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, TypeVar
 
+from orchestrator.attendance import Attendance
 from orchestrator.db.database import Database
 from orchestrator.metrics import Metrics
 from orchestrator.settings import Settings
@@ -68,12 +69,14 @@ class Context(WorkerContext):
     """What the web service stands on.
 
     Attributes:
+        attendance: who came and is not written yet.
         data_dir_lock: held as long as the parts are used; closing it lets another process have the folder.
         draining: set when the server is to stop: it finishes what it has begun, and begins nothing.
         event_streams: so many streams of events are served at once.
     """
 
     signer: PlanSigner
+    attendance: Attendance = field(default_factory=Attendance)
     data_dir_lock: IO[bytes]
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     event_streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_EVENT_STREAMS))

@@ -73,7 +73,16 @@ async def check_in(request: Request) -> Response:
     def use_case(tx: Connection) -> CheckInReply:
         now = context.clock()
         device = sessions.device_of(tx, token, now)
-        return check_ins.check_in(tx, device, message, limits=limits, randomness=_randomness, now=now)
+        return check_ins.check_in(
+            tx,
+            device,
+            message,
+            attendance=context.attendance,
+            hears_of_updates=context.store.hears_of_updates,
+            limits=limits,
+            randomness=_randomness,
+            now=now,
+        )
 
     answer = await context.database.write(use_case)
     context.metrics.check_ins.labels("rejection" if answer.assignment is None else "assignment").inc()

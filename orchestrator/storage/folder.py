@@ -42,6 +42,8 @@ class FolderStore:
         note: see `protocol.Note`.
     """
 
+    hears_of_updates = False
+
     def __init__(self, root: Path, note: Note = note_nothing) -> None:
         self._rooms = {room: root / room for room in Room}
         self._updates = root / "updates"

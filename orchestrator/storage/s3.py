@@ -61,6 +61,8 @@ class S3Store:
         note: see `protocol.Note`.
     """
 
+    hears_of_updates = True
+
     def __init__(
         self,
         bucket: Bucket,
