@@ -16,7 +16,6 @@ from plans.manifest import Port
 from wire.errors import ErrorCode
 from wire.tensors import Array, Tensors
 
-
 _BLOCK = 1 << 16  # elements; what a block becomes on its way to the sum stays in the processor's cache
 
 
