@@ -25,6 +25,7 @@ from orchestrator.services import chores, round_clock
 from orchestrator.services.aggregation import Aggregator
 from orchestrator.services.chores import Claim, ClosingClaim, ShardClaim
 from orchestrator.tracing import Spans
+from plans import freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Worker:
         if claimed is None:
             return False
         renewing = asyncio.create_task(self._renew(claimed))
+        await self._in_thread(freed_memory.give_back)
         try:
             with self._context.metrics.aggregation_seconds.time(), self._spans.span(claimed.name, claimed.round.ids):
                 await self._do(claimed)
@@ -123,6 +125,7 @@ class Worker:
             await self._write(lambda tx: chores.fail_round(tx, claimed, reason, self._context.clock()))
         finally:
             renewing.cancel()
+            await self._in_thread(freed_memory.give_back)
         return True
 
     async def _do(self, claimed: Claim) -> None:
