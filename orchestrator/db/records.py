@@ -106,6 +106,7 @@ class AssignmentRecord:
     device_id: str
     state: AssignmentState
     seed: int
+    assigned_at: float
     update_sha256: str | None
     metrics: dict[str, float]
     reason: str
@@ -125,11 +126,16 @@ class CheckpointRecord:
 
 @dataclass(frozen=True)
 class ContributionRecord:
-    """What a completed report brought: all that the sum of its round needs."""
+    """What a completed report brought: all that the sum of its round needs.
+
+    Attributes:
+        staleness: how many rounds lie between the one that its device was selected for and the one that counts it.
+    """
 
     assignment_id: str
     update_sha256: str | None
     metrics: dict[str, float]
+    staleness: int
 
 
 @dataclass(frozen=True)

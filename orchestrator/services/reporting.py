@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from orchestrator.context import Context
 from orchestrator.db import queries
 from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
-from orchestrator.domain import assignments, events, rounds
+from orchestrator.domain import assignments, events
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.errors import ConflictError, DamagedBlobError, InvalidRequestError, NotFoundError
-from orchestrator.services import round_clock
+from orchestrator.services import asynchronous, round_clock
 from orchestrator.signing import is_signed
 from plans.accumulators import contributions
 from plans.errors import ContributionError
@@ -73,9 +73,9 @@ def check_open(assignment: AssignmentRecord) -> None:
     """Refuse what comes for an assignment that has ended.
 
     Raises:
-        ConflictError: it was reported, or its round takes nothing more.
+        ConflictError: it was reported, or its round, which would have ended it, takes nothing more.
     """
-    if assignment.state is not AssignmentState.ASSIGNED or assignment.round.state not in rounds.ACCEPTS_REPORTS:
+    if assignment.state is not AssignmentState.ASSIGNED:
         raise ConflictError(
             f"round {assignment.round.round_number} of {assignment.round.task.name!r} takes nothing more from this "
             "assignment; check in again",
@@ -94,6 +94,7 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
         return earlier
     check_open(assignment)
     state = assignments.STATE_AFTER[message.outcome]
+    counting = asynchronous.counting_round(tx, assignment.round)
     queries.assignments.end(
         tx,
         assignment.assignment_id,
@@ -102,11 +103,13 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
         update_sha256=_digest(message),
         metrics=message.metrics,
         reason="".join(character if character.isprintable() else " " for character in message.reason),
+        counted_in=counting.round_id if counting is not None and state is AssignmentState.REPORTED else None,
     )
-    queries.rounds.count_ending(tx, assignment.round.round_id, state)
-    if state is AssignmentState.REPORTED:
-        _tell_of_report(tx, assignment.round, now)
-    round_clock.advance(tx, assignment.round.round_id, now)
+    if counting is not None:
+        queries.rounds.count_ending(tx, counting.round_id, state)
+        if state is AssignmentState.REPORTED:
+            _tell_of_report(tx, counting, now)
+        round_clock.advance(tx, counting.round_id, now)
     return ReportReceipt(assignment.assignment_id, message.outcome, _digest(message))
 
 

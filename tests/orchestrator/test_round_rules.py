@@ -188,7 +188,7 @@ LEFT = {
 
 @pytest.mark.parametrize(("progress", "now", "expected"), LEFT.values(), ids=LEFT)
 def test_a_device_is_told_how_long_it_has(progress: Progress, now: float, expected: float) -> None:
-    assert rounds.seconds_left(progress, POLICY, now) == expected
+    assert rounds.seconds_left(progress, POLICY, now, now) == expected
 
 
 @given(

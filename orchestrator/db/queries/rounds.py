@@ -196,22 +196,31 @@ def is_held(tx: Connection, round_id: str, token: int) -> bool:
     return _held(tx, round_id, token, {"lease_token": token})
 
 
-def claim_place(tx: Connection, round_id: str, cohort: int, now: float) -> bool:
+def claim_place(tx: Connection, round_id: str, places: int, now: float, *, reports_free_places: bool = False) -> bool:
     """Take one of a round's places; False where none is left."""
+    taken = t.rounds.c.assigned - t.rounds.c.settled
+    if reports_free_places:
+        taken = taken - t.rounds.c.reported
     claimed = tx.execute(
         update(t.rounds)
         .where(t.rounds.c.round_id == round_id)
         .where(t.rounds.c.state == RoundState.SELECTION.value)
-        .where(t.rounds.c.assigned - t.rounds.c.settled < cohort)
+        .where(taken < places)
         .values(assigned=t.rounds.c.assigned + 1, first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, now))
     )
     return claimed.rowcount == 1
 
 
-def count_ending(tx: Connection, round_id: str, state: AssignmentState) -> None:
-    """Count in its round that a device ended its assignment."""
+def count_ending(tx: Connection, round_id: str, state: AssignmentState, count: int = 1) -> None:
+    """Count in a round that assignments ended."""
     column = t.rounds.c.reported if state is AssignmentState.REPORTED else t.rounds.c.settled
-    tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values({column: column + 1}))
+    tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values({column: column + count}))
+
+
+def carry_over(tx: Connection, round_id: str, *, at_work: int, reported: int, now: float) -> None:
+    """Count in a new round the devices that earlier ones selected: those at work, and those whose reports waited."""
+    values = {"assigned": at_work + reported, "reported": reported, "first_assigned_at": now}
+    tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values(values))
 
 
 def _held(tx: Connection, round_id: str, token: int, values: dict[str, Any]) -> bool:
