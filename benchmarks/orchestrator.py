@@ -1,7 +1,7 @@
 """What an update costs the orchestrator: `python -m benchmarks.orchestrator [--quick] [--json FILE]`.
 
 A server over a SQLite file and a folder, as `fedelta serve` runs it, is given whole rounds by devices over the
-loopback: check-in, announcement, upload, signed report, and at the end of every round the sum and the new checkpoint.
+loopback: check-in, upload, signed report, and at the end of every round the sum and the new checkpoint.
 Its CPU time is read from the kernel before and after, and divided by the updates. Beside it, in the same run, stands a
 server that only discards the bodies. Durable means what it says: every acknowledged update and report is flushed.
 """
@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from device_sdk.http import HttpTransport
 from device_sdk.identity import DeviceKey, EnrolmentRecord, Identity
 from device_sdk.session import DeviceSession
+from device_sdk.uploads import part_at_once
 from plans import bundle
 from plans.manifest import FEATURES
 from wire import statements, tensors
@@ -98,10 +99,9 @@ class Device:
             time.sleep(0.05)
         resource = Resource(bundle.digest(update), len(update))
         name = assignment.assignment_id
-        parts = self._session.call(lambda token: self._transport.plan_upload(token, name, resource)).parts
-        for part in parts:
-            body = update[part.offset : part.offset + part.size_bytes]
-            self._session.call(lambda token, part=part, body=body: self._transport.upload(token, part, body))  # type: ignore[misc]
+        part = part_at_once(assignment, resource)
+        assert part is not None, "this server keeps updates in a folder"
+        self._session.call(lambda token: self._transport.upload(token, part, update))
         statement = statements.update(name, assignment.round_number, resource.sha256)
         report = Report(Outcome.COMPLETED, metrics, Manifest(resource, self._key.sign(statement)))
         self._session.call(lambda token: self._transport.report(token, name, report))

@@ -22,7 +22,7 @@ from device_sdk.state_dir import StateDir
 from device_sdk.trainer import OnStep, Trained, train
 from device_sdk.transport import Transport
 from device_sdk.trust import PlanVersions
-from device_sdk.uploads import check_size, missing_parts
+from device_sdk.uploads import check_size, missing_parts, part_at_once
 from plans.bundle import digest
 from wire import statements
 from wire.errors import ErrorCode
@@ -223,23 +223,26 @@ class Agent:
         assignment = entry.assignment
         try:
             if not is_resumed:
-                self._upload(assignment, report)
+                self._upload(assignment, report, is_first=True)
             self._report(assignment, report)
         except RefusedError as error:
             if not is_resumed or error.code != ErrorCode.UPDATE_MISSING:
                 raise
-            self._upload(assignment, report)
+            self._upload(assignment, report, is_first=False)
             self._report(assignment, report)
         self._kept.commit(entry.kept_sha256)
         self._journal.clear()
         _log.info("reported round %d: %s", assignment.round_number, report.outcome.value)
         return Pass(report.outcome)
 
-    def _upload(self, assignment: Assignment, report: Report) -> None:
+    def _upload(self, assignment: Assignment, report: Report, *, is_first: bool) -> None:
         """Send what is still missing of the update: the orchestrator knows what came before a cut."""
         if report.update is None:
             return
         resource, update = report.update.resource, self._journal.read_update()
+        if is_first and (whole := part_at_once(assignment, resource)) is not None:
+            self._upload_part(whole, update)
+            return
         upload = self._session.call(
             lambda token: self._transport.plan_upload(token, assignment.assignment_id, resource)
         )

@@ -1,7 +1,10 @@
-"""Where an update's bytes go: the parts that the orchestrator names, in order, none of them twice."""
+"""Where an update's bytes go: all of them at once, or the parts that the orchestrator names, in order, none twice."""
+
+from dataclasses import replace
 
 from device_sdk.errors import TrainingError, TransportError
-from wire.messages import Assignment, Upload, UploadPart
+from wire import routes
+from wire.messages import Assignment, Resource, Upload, UploadPart
 
 METHODS = ("POST", "PUT")
 
@@ -15,6 +18,14 @@ def check_size(assignment: Assignment, size_bytes: int) -> None:
     expected = sum(part.size_bytes for part in assignment.upload)
     if assignment.upload and expected != size_bytes:
         raise TrainingError(f"the update has {size_bytes} bytes; the assignment's upload is for {expected}")
+
+
+def part_at_once(assignment: Assignment, update: Resource) -> UploadPart | None:
+    """The whole of an update that the orchestrator takes without having heard of it; None where it wants to hear."""
+    match assignment.upload:
+        case (UploadPart("PUT", url, 0) as part,) if url.startswith("/"):
+            return replace(part, headers=part.headers | {routes.DIGEST_HEADER: update.sha256})
+    return None
 
 
 def missing_parts(upload: Upload, size_bytes: int) -> tuple[UploadPart, ...]:

@@ -156,11 +156,14 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        attending = asyncio.create_task(context.attendance.keep_written(context.database), name="attendance")
         try:
             async with working(context) if context.settings.has_worker else contextlib.nullcontext() as task:
                 app.state.worker = task
                 yield
         finally:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
             await asyncio.to_thread(context.close)
             if tracer_provider is not None:
                 await asyncio.to_thread(tracer_provider.shutdown)
@@ -174,8 +177,9 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (tasks, registry, fleet, credentials, events, devices, uploads, resources, health):
-        app.include_router(module.router)
+    # As they are, with what devices ask all the time first: an included router looks for a route by a long detour.
+    for module in (devices, uploads, resources, tasks, registry, fleet, credentials, events, health):
+        app.router.routes.extend(module.router.routes)
     problems.install(app)
     context.metrics.watch_writer(context.database.waiting)
     app.add_middleware(Draining, draining=context.draining)

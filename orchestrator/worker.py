@@ -107,6 +107,8 @@ class Worker:
                 await self._do(claimed)
         except Exception as error:
             if _passes(error):
+                with contextlib.suppress(SQLAlchemyError):  # else the claim is good until its lease ends
+                    await self._write(lambda tx: chores.let_go(tx, claimed, self._context.clock()))
                 raise
             reason = f"the sum or the new state could not be made: {error}"
             ids = claimed.round.ids

@@ -12,11 +12,12 @@ the signature takes, because a phone's runtime has no rank-0 inputs. `plans.prog
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 from plans.errors import InvalidPlanError, UnsupportedPlanError
-from wire.tensors import TensorSpec
+from wire.tensors import TensorSpec, encoded_size
 
 FORMAT_VERSION = 1
 
@@ -313,10 +314,15 @@ class Work:
     result: dict[str, ResultTensor] = field(default_factory=dict)
     carried: dict[str, Port] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def update_specs(self) -> dict[str, TensorSpec]:
         """The logical specs of what a device uploads."""
         return _specs(self.update)
+
+    @cached_property
+    def update_size_bytes(self) -> int:
+        """How long an encoded update is."""
+        return encoded_size(self.update_specs)
 
     @property
     def device_state_specs(self) -> dict[str, TensorSpec]:

@@ -12,6 +12,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar
@@ -19,6 +20,10 @@ from typing import Any, TypeVar
 from wire.errors import MessageError
 
 T = TypeVar("T")
+
+# Where a value stands: a text, or a place and the step from there; made into text only for an error.
+_Path = str | tuple["_Path", str]
+_Reader = Callable[[Any, _Path], Any]
 
 _SHOWN = 42  # characters of a wrong value: enough to recognise it, few enough for a log line
 
@@ -35,7 +40,7 @@ def to_json(value: object) -> Any:
         case list() | tuple():
             return [to_json(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        pairs = ((field, getattr(value, field.name)) for field in _fields(type(value)))
         return {field.name: to_json(item) for field, item in pairs if not (item is None and field.default is None)}
     raise TypeError(f"{type(value).__name__} has no JSON form; use a dataclass of JSON values")
 
@@ -68,7 +73,7 @@ def parse(data: bytes | str) -> Any:
 
 def from_json(kind: type[T], value: Any, path: str = "$") -> T:
     """The `kind` that a JSON value holds; see `loads`."""
-    return typing.cast("T", _read(kind, value, path))
+    return typing.cast("T", _reader(typing.cast("Any", kind))(value, path))
 
 
 def _strict(text: str) -> Any:
@@ -90,88 +95,117 @@ def _finite(text: str) -> float:
     return value
 
 
-def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: PLR0911 - one line a kind of type
+@cache
+def _reader(kind: Any) -> _Reader:  # noqa: PLR0911 - one line a kind of type
+    """What reads values of a type; made once, for it is asked for with every field of every message."""
     if kind is Any:
-        return value
+        return lambda value, _: value
     origin = typing.get_origin(kind)
     if origin in (types.UnionType, typing.Union):
-        return _read_optional(kind, value, path)
+        return _optional_reader(kind)
     if origin is tuple:
-        return _read_tuple(typing.get_args(kind)[0], value, path)
+        return _tuple_reader(typing.get_args(kind)[0])
     if origin is dict:
-        return _read_dict(typing.get_args(kind)[1], value, path)
+        return _dict_reader(typing.get_args(kind)[1])
     if dataclasses.is_dataclass(kind):
-        return _read_dataclass(typing.cast("type", kind), value, path)
+        return _dataclass_reader(typing.cast("type", kind))
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _read_enum(kind, value, path)
-    return _read_scalar(kind, value, path)
+        return lambda value, path: _read_enum(kind, value, path)
+    return lambda value, path: _read_scalar(kind, value, path)
 
 
-def _read_optional(kind: Any, value: Any, path: str) -> Any:
+def _optional_reader(kind: Any) -> _Reader:
     alternatives = [item for item in typing.get_args(kind) if item is not type(None)]
-    if value is None:
-        return None
     if len(alternatives) != 1:
         raise TypeError(f"{kind} is not a type of the protocol; only `X | None` is")
-    return _read(alternatives[0], value, path)
+    read = _reader(alternatives[0])
+    return lambda value, path: None if value is None else read(value, path)
 
 
-def _read_tuple(item_kind: Any, value: Any, path: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise MessageError(path, "a list", _describe(value))
-    return tuple(_read(item_kind, item, f"{path}[{index}]") for index, item in enumerate(value))
+def _tuple_reader(item_kind: Any) -> _Reader:
+    read_item = _reader(item_kind)
+
+    def read(value: Any, path: _Path) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise MessageError(_text(path), "a list", _describe(value))
+        return tuple([read_item(item, (path, f"[{index}]")) for index, item in enumerate(value)])
+
+    return read
 
 
-def _read_dict(item_kind: Any, value: Any, path: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise MessageError(path, "an object", _describe(value))
-    return {key: _read(item_kind, item, f"{path}.{key}") for key, item in value.items()}
+def _dict_reader(item_kind: Any) -> _Reader:
+    read_item = _reader(item_kind)
+
+    def read(value: Any, path: _Path) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise MessageError(_text(path), "an object", _describe(value))
+        return {key: read_item(item, (path, f".{key}")) for key, item in value.items()}
+
+    return read
 
 
-def _read_dataclass(kind: type, value: Any, path: str) -> Any:
-    if not isinstance(value, dict):
-        raise MessageError(path, f"an object ({kind.__name__})", _describe(value))
-    hints = _hints(kind)
-    fields = {}
-    for field in dataclasses.fields(kind):
-        if field.name in value:
-            fields[field.name] = _read(hints[field.name], value[field.name], f"{path}.{field.name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise MessageError(f"{path}.{field.name}", "a value", "nothing")
-    try:
-        return kind(**fields)
-    except ValueError as error:
-        raise MessageError(path, f"a valid {kind.__name__}", str(error)) from None
+def _dataclass_reader(kind: type) -> _Reader:
+    hints = typing.get_type_hints(kind)
+    fields = [(field.name, f".{field.name}", hints[field.name], _has_default(field)) for field in _fields(kind)]
+
+    def read(value: Any, path: _Path) -> Any:
+        if not isinstance(value, dict):
+            raise MessageError(_text(path), f"an object ({kind.__name__})", _describe(value))
+        found = {}
+        for name, step, hint, has_default in fields:
+            if name in value:
+                found[name] = _reader(hint)(value[name], (path, step))
+            elif not has_default:
+                raise MessageError(_text((path, step)), "a value", "nothing")
+        try:
+            return kind(**found)
+        except ValueError as error:
+            raise MessageError(_text(path), f"a valid {kind.__name__}", str(error)) from None
+
+    return read
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return not (field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING)
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind)
 
 
-def _read_enum(kind: type[Enum], value: Any, path: str) -> Enum:
+def _text(path: _Path) -> str:
+    """A path as errors show it."""
+    steps = []
+    while not isinstance(path, str):
+        path, step = path
+        steps.append(step)
+    return path + "".join(reversed(steps))
+
+
+def _read_enum(kind: type[Enum], value: Any, path: _Path) -> Enum:
     try:
         return kind(value)
     except ValueError:
         allowed = ", ".join(repr(member.value) for member in kind)
-        raise MessageError(path, f"one of {allowed}", _describe(value)) from None
+        raise MessageError(_text(path), f"one of {allowed}", _describe(value)) from None
 
 
-def _read_scalar(kind: Any, value: Any, path: str) -> Any:
+def _read_scalar(kind: Any, value: Any, path: _Path) -> Any:
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return _read_float(value, path)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    raise MessageError(path, _NAMES[kind], _describe(value))
+    raise MessageError(_text(path), _NAMES[kind], _describe(value))
 
 
-def _read_float(value: float, path: str) -> float:
+def _read_float(value: float, path: _Path) -> float:
     try:
         number = float(value)
     except OverflowError:  # an integer of more than 308 digits
         number = math.inf
     if not math.isfinite(number):
-        raise MessageError(path, "a finite number", _describe(value))
+        raise MessageError(_text(path), "a finite number", _describe(value))
     return number
 
 

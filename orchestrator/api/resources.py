@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from orchestrator.api.access import AnybodyKnown, ContextOf
+from orchestrator.api.access import FOR_DEVICES, check_known, context_of
 from orchestrator.api.exchange import REFUSALS
+from orchestrator.api.plain import PlainRoute
 from orchestrator.context import Context
 from orchestrator.errors import NotFoundError
 from wire import routes
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(tags=["devices"], route_class=PlainRoute)
 
 _FOR_EVER = "max-age=31536000, immutable"
 # One span of bytes. Of several, or of what is no span at all, the whole is given, as RFC 9110 (14.2) allows.
@@ -23,12 +24,14 @@ _SPAN = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 @router.get(
     routes.resource("{sha256}"),
-    dependencies=[AnybodyKnown],
+    dependencies=[FOR_DEVICES],
     response_class=Response,
     responses={**REFUSALS, 200: {"content": {routes.OCTETS: {}}}},
 )
-async def resource(sha256: str, request: Request, context: ContextOf) -> Response:
+async def resource(request: Request, sha256: str) -> Response:
     """Bytes that never change, whole or by `Range`."""
+    await check_known(request)
+    context = context_of(request)
     size_bytes = await context.in_store_thread(lambda: context.store.size_bytes(sha256))
     if size_bytes is None:
         raise _unknown(sha256)

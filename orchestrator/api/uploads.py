@@ -4,40 +4,44 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from orchestrator.api.access import ContextOf, Device
-from orchestrator.api.exchange import REFUSALS, chunks, described, gathered, read_message, reply
+from orchestrator.api.access import FOR_DEVICES, context_of, token_of
+from orchestrator.api.exchange import REFUSALS, chunks, described, gathered, reply
+from orchestrator.api.plain import PlainRoute, message_of_device
 from orchestrator.errors import InvalidRequestError
 from orchestrator.services import uploading
 from orchestrator.storage.protocol import CHUNK_BYTES
 from wire import routes
 from wire.messages import Resource, Upload
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(tags=["devices"], route_class=PlainRoute)
 
 
-@router.post(routes.upload("{assignment_id}"), **described(takes=Resource, gives=Upload))
-async def plan_upload(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
+@router.post(routes.upload("{assignment_id}"), dependencies=[FOR_DEVICES], **described(takes=Resource, gives=Upload))
+async def plan_upload(request: Request, assignment_id: str) -> Response:
     """Announce an update, and hear which parts of it are still to be sent, and where to."""
-    update = await read_message(request, Resource, context.settings)
-    return reply(await uploading.plan_upload(context, device, assignment_id, update))
+    context, token = context_of(request), token_of(request)
+    update = await message_of_device(request, Resource)
+    return reply(await uploading.plan_upload(context, token, assignment_id, update))
 
 
 @router.put(
     routes.update("{assignment_id}"),
+    dependencies=[FOR_DEVICES],
     status_code=204,
     response_class=Response,
     responses=REFUSALS,
     openapi_extra={"requestBody": {"required": True, "content": {routes.OCTETS: {}}}},
 )
-async def put_update(assignment_id: str, request: Request, device: Device, context: ContextOf) -> Response:
+async def put_update(request: Request, assignment_id: str) -> Response:
     """Send an assignment's update, as safetensors, from the byte `Upload-Offset` to its end.
 
     `X-Content-SHA256` has the digest of the whole update. What has come of one stays when the connection is cut.
     """
+    context, token = context_of(request), token_of(request)
     sha256 = request.headers.get(routes.DIGEST_HEADER, "")
     length = _number(request, "Content-Length")
     offset = _number(request, routes.OFFSET_HEADER) or 0
-    incoming = await uploading.receive_update(context, device, assignment_id, sha256, offset, length)
+    incoming = await uploading.receive_update(context, token, assignment_id, sha256, offset, length)
     try:
         async for data in gathered(chunks(request, context.settings.body_seconds), CHUNK_BYTES):
             await context.in_store_thread(partial(incoming.write, data))

@@ -1,6 +1,6 @@
 """Rows as records: what the queries give and take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.assignments import AssignmentState
@@ -34,6 +34,21 @@ class DeviceRecord:
     def check_in(self) -> CheckIn | None:
         """What it last said of itself."""
         return None if self.said is None else codec.from_json(CheckIn, self.said)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a check-in leaves behind.
+
+    Attributes:
+        said: what the device said of itself.
+        expected_by: a device that has not come again by then is not there.
+    """
+
+    device_id: str
+    said: CheckIn
+    at: float
+    expected_by: float
 
 
 @dataclass(frozen=True)
@@ -107,9 +122,9 @@ class AssignmentRecord:
     state: AssignmentState
     seed: int
     assigned_at: float
-    update_sha256: str | None
-    metrics: dict[str, float]
-    reason: str
+    update_sha256: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ A statement never changes, and to build a wide one takes longer than to run it; 
 """
 
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, Text, cast, select
 
 from orchestrator.db import tables as t
 from orchestrator.db.records import (
@@ -26,20 +26,33 @@ from wire import codec
 from wire.messages import Resource, SignedPlan
 from wire.operator_messages import RoundPolicy
 
+T = TypeVar("T")
+
+
+# Documents are asked for as text, so that each is parsed once.
+_TASK_COLUMNS = (
+    *(
+        t.tasks.c[name].label(f"task__{name}")
+        for name in ("task_id", "name", "population", "plan_sha256", "work", "reads", "state", "created_at", "ended_at")
+    ),
+    *(t.tasks.c[name].label(f"task__{name}") for name in ("failure", "completed_because")),
+    *(cast(t.tasks.c[name], Text).label(f"task__{name}") for name in ("policy", "signed_plan")),
+    t.plans.c.manifest.label("task__manifest"),
+)
+
 
 @cache
 def select_tasks() -> Select[Any]:
     """Tasks with their plans' manifests, for `task`."""
-    return select(t.tasks, t.plans.c.manifest).join(t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
+    return select(*_TASK_COLUMNS).join_from(t.tasks, t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
 
 
 @cache
 def select_rounds() -> Select[Any]:
     """Rounds with their tasks, for `round_`."""
-    task_columns = [column.label(f"task__{column.name}") for column in t.tasks.c]
     return (
-        select(t.rounds, *task_columns, t.plans.c.manifest.label("task__manifest"))
-        .join(t.tasks, t.tasks.c.task_id == t.rounds.c.task_id)
+        select(t.rounds, *_TASK_COLUMNS)
+        .join_from(t.rounds, t.tasks, t.tasks.c.task_id == t.rounds.c.task_id)
         .join(t.plans, t.plans.c.sha256 == t.tasks.c.plan_sha256)
     )
 
@@ -65,24 +78,23 @@ def device(row: Row[Any]) -> DeviceRecord:
     )
 
 
-def task(row: Row[Any], prefix: str = "") -> TaskRecord:
-    """A row of `select_tasks`; `prefix` stands before the columns' names in a wider one."""
-    values = {name.removeprefix(prefix): value for name, value in row._mapping.items() if name.startswith(prefix)}
+def task(row: Row[Any]) -> TaskRecord:
+    """A row of `select_tasks`, or of a wider one."""
     return TaskRecord(
-        task_id=values["task_id"],
-        name=values["name"],
-        population=values["population"],
-        plan_sha256=values["plan_sha256"],
-        manifest=_manifest(values["manifest"]),
-        work_name=values["work"],
-        reads=values["reads"],
-        policy=codec.from_json(RoundPolicy, values["policy"]),
-        signed_plan=codec.from_json(SignedPlan, values["signed_plan"]),
-        state=TaskState(values["state"]),
-        created_at=values["created_at"],
-        ended_at=values["ended_at"],
-        failure=values["failure"],
-        completed_because=values["completed_because"],
+        task_id=row.task__task_id,
+        name=row.task__name,
+        population=row.task__population,
+        plan_sha256=row.task__plan_sha256,
+        manifest=_parsed(Manifest, row.task__manifest),
+        work_name=row.task__work,
+        reads=row.task__reads,
+        policy=_parsed(RoundPolicy, row.task__policy),
+        signed_plan=_parsed(SignedPlan, row.task__signed_plan),
+        state=TaskState(row.task__state),
+        created_at=row.task__created_at,
+        ended_at=row.task__ended_at,
+        failure=row.task__failure,
+        completed_because=row.task__completed_because,
     )
 
 
@@ -90,7 +102,7 @@ def round_(row: Row[Any]) -> RoundRecord:
     """A row of `select_rounds`."""
     return RoundRecord(
         round_id=row.round_id,
-        task=task(row, "task__"),
+        task=task(row),
         round_number=row.round_number,
         reads_round=row.reads_round,
         broadcast=Resource(row.broadcast_sha256, row.broadcast_size_bytes),
@@ -171,7 +183,7 @@ def _resource(sha256: str | None, size_bytes: int | None) -> Resource | None:
     return None if sha256 is None or size_bytes is None else Resource(sha256, size_bytes)
 
 
-@lru_cache(maxsize=64)
-def _manifest(text: str) -> Manifest:
-    # Plans never change, and every tick and check-in asks for the manifests of the open rounds.
-    return codec.loads(Manifest, text)
+@lru_cache(maxsize=256)
+def _parsed(kind: type[T], text: str) -> T:
+    # What a task was pushed with never changes, and every tick and check-in asks for it with the open rounds.
+    return codec.loads(kind, text)

@@ -120,7 +120,7 @@ class Aggregator:
         self, task: TaskRecord, running: WorkAccumulator, contributions: Iterable[ContributionRecord]
     ) -> None:
         for one in contributions if task.work.update else ():
-            update = Resource(one.update_sha256 or "", tensors.encoded_size(task.work.update_specs))
+            update = Resource(one.update_sha256 or "", task.work.update_size_bytes)
             data = self._store.read_update(one.assignment_id, update)
             values = tensors.decode_as(task.work.update_specs, data)
             # Nothing is stale in rounds that wait for their devices, so all of them count in full.

@@ -1,43 +1,55 @@
 """A device offers to work, and gets an assignment or a time to come back."""
 
-import math
 import random
 import uuid
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from orchestrator.attendance import Attendance
 from orchestrator.db import queries
 from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
 from orchestrator.domain import pacing, rounds, selection, sharing
+from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.pacing import Limits
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.sharing import Claim
 from orchestrator.services import round_clock
-from wire import routes, tensors
+from plans.manifest import Work
+from wire import routes
 from wire.messages import Assignment, CheckIn, CheckInReply, Rejection, UploadPart
 
 _LATE = 2.0  # a device that has not come after so many of its waits is not there
 
 
 def check_in(
-    tx: Connection, device: DeviceRecord, message: CheckIn, *, limits: Limits, randomness: random.Random, now: float
+    tx: Connection,
+    device: DeviceRecord,
+    message: CheckIn,
+    *,
+    attendance: Attendance,
+    hears_of_updates: bool,
+    limits: Limits,
+    randomness: random.Random,
+    now: float,
 ) -> CheckInReply:
     """Select the device for a round that wants it, or say when to come back.
 
     A device that still owes a report gets the same assignment again: it may have lost it with its power.
+
+    Args:
+        hears_of_updates: whether an update is to be announced before it is sent; see `Store`.
     """
-    away = math.inf if device.last_seen_at is None else now - device.last_seen_at
-    traffic = pacing.counted(queries.traffic.of_population(tx, device.population, now), away, now)
-    queries.traffic.keep(tx, device.population, traffic)
+    traffic = attendance.count(tx, device, now)
     open_rounds = queries.rounds.open_in(tx, device.population)
-    assignment = _assignment(tx, device, message, open_rounds, randomness, now)
-    if assignment is not None:
-        queries.devices.saw(tx, device.device_id, message, now, now + assignment.deadline_seconds)
+    given = _assignment(tx, device, message, open_rounds, randomness, now)
+    if given is not None:
+        assignment = _message(given, now, hears_of_updates=hears_of_updates)
+        attendance.note(device, message, now, now + assignment.deadline_seconds)
         return CheckInReply(assignment=assignment)
     needs = pacing.wanted((round_.task.policy, round_.task.reads is not None) for round_ in open_rounds)
     wait = float(pacing.retry_after_seconds(randomness.random(), now, traffic.devices, needs, limits))
-    queries.devices.saw(tx, device.device_id, message, now, now + _LATE * wait)
+    attendance.note(device, message, now, now + _LATE * wait)
     return CheckInReply(rejection=Rejection(wait, "no round wants this device now"))
 
 
@@ -48,10 +60,10 @@ def _assignment(
     open_rounds: Sequence[RoundRecord],
     randomness: random.Random,
     now: float,
-) -> Assignment | None:
+) -> AssignmentRecord | None:
     owed = queries.assignments.open_of_device(tx, device.device_id)
     if owed is not None:
-        return _message(owed, now)
+        return owed
     fitting = [round_ for round_ in open_rounds if _may_select(tx, device, message, round_)]
     draws = [randomness.random() for _ in fitting]
     for round_ in sharing.in_turn([(_claim(round_), round_) for round_ in fitting], draws):
@@ -104,16 +116,14 @@ def _claim(round_: RoundRecord) -> Claim:
 
 def _assign(
     tx: Connection, device: DeviceRecord, round_: RoundRecord, randomness: random.Random, now: float
-) -> Assignment:
-    assignment_id = str(uuid.uuid4())
-    queries.assignments.add(tx, assignment_id, round_.round_id, device.device_id, randomness.getrandbits(31), now)
-    round_clock.advance(tx, round_.round_id, now)
-    assigned = queries.assignments.by_id(tx, assignment_id)
-    assert assigned is not None  # noqa: S101 - it was added a moment ago in this transaction
-    return _message(assigned, now)
+) -> AssignmentRecord:
+    assignment_id, seed = str(uuid.uuid4()), randomness.getrandbits(31)
+    queries.assignments.add(tx, assignment_id, round_.round_id, device.device_id, seed, now)
+    advanced = round_clock.advance(tx, round_.round_id, now)
+    return AssignmentRecord(assignment_id, advanced, device.device_id, AssignmentState.ASSIGNED, seed, now)
 
 
-def _message(assignment: AssignmentRecord, now: float) -> Assignment:
+def _message(assignment: AssignmentRecord, now: float, *, hears_of_updates: bool) -> Assignment:
     round_ = assignment.round
     task = round_.task
     return Assignment(
@@ -126,12 +136,13 @@ def _message(assignment: AssignmentRecord, now: float) -> Assignment:
         broadcast=round_.broadcast,
         deadline_seconds=rounds.seconds_left(round_.progress, task.policy, assignment.assigned_at, now),
         seed=assignment.seed,
-        upload=_upload(assignment),
+        upload=_upload(assignment.assignment_id, task.work, hears_of_updates=hears_of_updates),
     )
 
 
-def _upload(assignment: AssignmentRecord) -> tuple[UploadPart, ...]:
-    specs = assignment.round.task.work.update_specs
-    if not specs:
+def _upload(assignment_id: str, work: Work, *, hears_of_updates: bool) -> tuple[UploadPart, ...]:
+    """The first that a device does with its update: to announce it, or to send it."""
+    if not work.update:
         return ()
-    return (UploadPart("PUT", routes.update(assignment.assignment_id), 0, tensors.encoded_size(specs)),)
+    where = ("POST", routes.upload(assignment_id)) if hears_of_updates else ("PUT", routes.update(assignment_id))
+    return (UploadPart(*where, 0, work.update_size_bytes),)

@@ -77,7 +77,15 @@ def claim(tx: Connection, round_id: str, worker: str, now: float) -> Claim | Non
 
 def renew(tx: Connection, claimed: Claim, now: float) -> bool:
     """Keep a claim for longer; False where it is lost."""
-    until = now + LEASE_SECONDS
+    return _hold(tx, claimed, now + LEASE_SECONDS)
+
+
+def let_go(tx: Connection, claimed: Claim, now: float) -> bool:
+    """Let a claim be taken over at once; False where it is lost."""
+    return _hold(tx, claimed, now)
+
+
+def _hold(tx: Connection, claimed: Claim, until: float) -> bool:
     if isinstance(claimed, ShardClaim):
         return queries.shards.renew(tx, claimed.shard_id, claimed.lease.token, until)
     return queries.rounds.renew(tx, claimed.round.round_id, claimed.lease.token, until)

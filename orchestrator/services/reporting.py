@@ -4,16 +4,17 @@ A report is settled once. The same report again gets the first answer; another o
 """
 
 import math
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from orchestrator.context import Context
 from orchestrator.db import queries
 from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
-from orchestrator.domain import assignments, events
+from orchestrator.domain import assignments, events, rounds, sums
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.errors import ConflictError, DamagedBlobError, InvalidRequestError, NotFoundError
-from orchestrator.services import asynchronous, round_clock
+from orchestrator.services import asynchronous, round_clock, sessions
 from orchestrator.signing import is_signed
 from plans.accumulators import contributions
 from plans.errors import ContributionError
@@ -22,25 +23,44 @@ from wire.errors import ErrorCode, TensorFormatError
 from wire.messages import Outcome, Report, ReportReceipt, Resource, UpdateManifest
 
 
-async def report(context: Context, device: DeviceRecord, assignment_id: str, message: Report) -> ReportReceipt:
+@dataclass(frozen=True)
+class Settled:
+    """What a report came to.
+
+    Attributes:
+        is_work_due: whether a worker may find something to do in the round now.
+    """
+
+    receipt: ReportReceipt
+    is_work_due: bool
+
+
+async def report(context: Context, token: str, assignment_id: str, message: Report) -> ReportReceipt:
     """Settle an assignment.
 
     Raises:
-        NotFoundError: the assignment is not this device's.
+        UnauthenticatedError: the session token is not good.
+        NotFoundError: the assignment is not its device's.
         ConflictError: it is settled otherwise, or its round takes no report any more.
         InvalidRequestError: the metrics or the update are not what the plan says.
     """
-    assignment = await context.database.read(lambda tx: own_assignment(tx, device, assignment_id))
+
+    def find(tx: Connection) -> tuple[DeviceRecord, AssignmentRecord]:
+        device = sessions.device_of(tx, token, context.clock())
+        return device, own_assignment(tx, device, assignment_id)
+
+    device, assignment = await context.database.read(find)
     earlier = _earlier_receipt(assignment, message)
     if earlier is not None:
         return earlier
     check_open(assignment)
-    await context.in_store_thread(lambda: _check_report(context, device, assignment, message))
-    receipt = await context.database.write(
+    await context.in_check_thread(lambda: _check_report(context, device, assignment, message))
+    settled = await context.database.write(
         lambda tx: settle(tx, own_assignment(tx, device, assignment_id), message, context.clock())
     )
-    context.wake.set()
-    return receipt
+    if settled.is_work_due:
+        context.wake.set()
+    return settled.receipt
 
 
 def own_assignment(tx: Connection, device: DeviceRecord, assignment_id: str) -> AssignmentRecord:
@@ -83,7 +103,7 @@ def check_open(assignment: AssignmentRecord) -> None:
         )
 
 
-def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: float) -> ReportReceipt:
+def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: float) -> Settled:
     """End an assignment with a report that was checked; with the same report again, give the first answer again.
 
     Raises:
@@ -91,7 +111,7 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
     """
     earlier = _earlier_receipt(assignment, message)
     if earlier is not None:
-        return earlier
+        return Settled(earlier, is_work_due=False)
     check_open(assignment)
     state = assignments.STATE_AFTER[message.outcome]
     counting = asynchronous.counting_round(tx, assignment.round)
@@ -105,12 +125,15 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
         reason="".join(character if character.isprintable() else " " for character in message.reason),
         counted_in=counting.round_id if counting is not None and state is AssignmentState.REPORTED else None,
     )
-    if counting is not None:
-        queries.rounds.count_ending(tx, counting.round_id, state)
-        if state is AssignmentState.REPORTED:
-            _tell_of_report(tx, counting, now)
-        round_clock.advance(tx, counting.round_id, now)
-    return ReportReceipt(assignment.assignment_id, message.outcome, _digest(message))
+    receipt = ReportReceipt(assignment.assignment_id, message.outcome, _digest(message))
+    if counting is None:
+        return Settled(receipt, is_work_due=False)
+    queries.rounds.count_ending(tx, counting.round_id, state)
+    if state is AssignmentState.REPORTED:
+        _tell_of_report(tx, counting, now)
+    round_ = round_clock.advance(tx, counting.round_id, now)
+    is_work_due = round_.state not in rounds.ACCEPTS_REPORTS or sums.may_be_due(round_.progress, round_.sharded)
+    return Settled(receipt, is_work_due)
 
 
 def _tell_of_report(tx: Connection, round_: RoundRecord, now: float) -> None:
@@ -146,7 +169,7 @@ def _check_update(context: Context, device: DeviceRecord, assignment: Assignment
     statement = statements.update(assignment.assignment_id, assignment.round.round_number, sha256)
     if not is_signed(device.public_key, statement, update.signature):
         raise InvalidRequestError("the update's signature is not by this device's key", ErrorCode.INVALID_UPDATE)
-    size_bytes = tensors.encoded_size(assignment.round.task.work.update_specs)
+    size_bytes = assignment.round.task.work.update_size_bytes
     if update.resource.size_bytes != size_bytes:
         raise InvalidRequestError(
             f"the update has {size_bytes} bytes by its plan, not {update.resource.size_bytes}", ErrorCode.INVALID_UPDATE
@@ -165,7 +188,7 @@ def _check_update(context: Context, device: DeviceRecord, assignment: Assignment
 def _read_update(context: Context, assignment_id: str, update: Resource) -> bytes:
     """The bytes of a reported update. Those that have another digest, as only an object store lets in, are deleted."""
     try:
-        return context.store.read_update(assignment_id, update)
+        return context.store.read_arrived(assignment_id, update)
     except FileNotFoundError:
         raise ConflictError(
             f"no update {update.sha256} has come for this assignment; send it, then report", ErrorCode.UPDATE_MISSING

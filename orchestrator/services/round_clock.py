@@ -40,14 +40,16 @@ def tick(tx: Connection, now: float) -> Due:
     return Due(tuple(to_sum), tuple(task for task in waiting if _wants_round(tx, task, now)))
 
 
-def advance(tx: Connection, round_id: str, now: float) -> None:
-    """Take the transitions of one round that are due at this moment, one after the other."""
-    while (round_ := queries.rounds.by_id(tx, round_id)) is not None:
+def advance(tx: Connection, round_id: str, now: float) -> RoundRecord:
+    """Take the transitions of one round that are due at this moment, one after the other; gives it as it then is."""
+    while True:
+        round_ = queries.rounds.by_id(tx, round_id)
+        assert round_ is not None  # noqa: S101 - rounds are never deleted
         transition = rounds.due_transition(
             round_.progress, round_.task.policy, now, others_may_come=_others_may_come(tx, round_, now)
         )
         if transition is None:
-            return
+            return round_
         _take(tx, round_, transition, now)
 
 

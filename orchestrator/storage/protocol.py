@@ -51,7 +51,14 @@ class Incoming(Protocol):
 
 
 class Store(Protocol):
-    """See the module's description."""
+    """See the module's description.
+
+    Attributes:
+        hears_of_updates: whether a device has to ask where its update goes, as one that sends it past the orchestrator
+            has; else it sends the update at once, and asks what is missing where it was cut.
+    """
+
+    hears_of_updates: bool
 
     def check(self) -> None:
         """Raise an `OSError` where nothing can be kept just now."""
@@ -100,6 +107,10 @@ class Store(Protocol):
         Raises:
             ConflictError: the bytes before `offset` are not there.
         """
+        ...
+
+    def read_arrived(self, assignment_id: str, update: Resource) -> bytes:
+        """`read_update`, for the first time: a store that took the bytes itself has held them to their digest."""
         ...
 
     def read_update(self, assignment_id: str, update: Resource) -> bytes:

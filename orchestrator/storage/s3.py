@@ -61,6 +61,8 @@ class S3Store:
         note: see `protocol.Note`.
     """
 
+    hears_of_updates = True
+
     def __init__(
         self,
         bucket: Bucket,
@@ -134,6 +136,10 @@ class S3Store:
             put=lambda start, data: self._put_object(self._part(assignment_id, update.sha256, start), data),
             discard=lambda: self.delete_update(assignment_id, update.sha256),
         )
+
+    def read_arrived(self, assignment_id: str, update: Resource) -> bytes:
+        """See `Store`. Devices send past the orchestrator, so that nobody has hashed the bytes yet."""
+        return self.read_update(assignment_id, update)
 
     def read_update(self, assignment_id: str, update: Resource) -> bytes:
         """See `Store`."""

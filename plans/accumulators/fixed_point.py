@@ -16,12 +16,14 @@ from plans.manifest import Port
 from wire.errors import ErrorCode
 from wire.tensors import Array, Tensors
 
+_BLOCK = 1 << 16  # elements; what a block becomes on its way to the sum stays in the processor's cache
+
 
 class FixedPointSum:
     """The running sums of some tensors, as int64 arrays; see the module's description.
 
     Args:
-        as_integers: which integers values count as; the nearest ones unless said.
+        as_integers: which integers values count as, one by one; the nearest ones unless said.
     """
 
     def __init__(
@@ -34,8 +36,11 @@ class FixedPointSum:
 
     def accumulate(self, update: Tensors) -> None:
         """Add an update's tensors."""
-        for name in self._sums:
-            self._sums[name] += self._as_integers(update[name], self._fraction_bits)
+        for name, sums in self._sums.items():
+            running, values = sums.reshape(-1), update[name].reshape(-1)
+            for start in range(0, values.size, _BLOCK):
+                block = slice(start, start + _BLOCK)
+                running[block] += self._as_integers(values[block], self._fraction_bits)
 
     def merge(self, other: Self) -> None:
         """Add the sums of other updates."""
@@ -64,8 +69,8 @@ class FixedPointSum:
 
 def _to_fixed_point(values: Array, fraction_bits: int) -> Array:
     if values.dtype.kind == "f":
-        scaled: Array = np.rint(values.astype(np.float64) * 2.0**fraction_bits).astype(np.int64)
-        return scaled
+        scaled = np.multiply(values, 2.0**fraction_bits, dtype=np.float64)
+        return np.rint(scaled, out=scaled).astype(np.int64)
     return values.astype(np.int64) << fraction_bits
 
 

@@ -83,6 +83,7 @@ class MemoryOrchestrator:
         self.reports: dict[str, Report] = {}
         self.assigned: dict[str, Assignment] = {}
         self.rest_seconds = 5.0
+        self.hears_of_updates = True
 
     # What a test arranges.
 
@@ -110,7 +111,7 @@ class MemoryOrchestrator:
             broadcast=self.keep(model),
             deadline_seconds=60.0,
             seed=number,
-            upload=() if work == "evaluate" else _parts(f"assignment-{number}", upload),
+            upload=() if work == "evaluate" else self._parts(f"assignment-{number}", upload),
         )
         self.waiting.append(assignment)
         return assignment
@@ -173,6 +174,12 @@ class MemoryOrchestrator:
         return self._answer("report", codec.dumps(report), lambda: self._report(assignment_id, report), token)
 
     # What it does about it.
+
+    def _parts(self, assignment_id: str, sizes: tuple[int, ...]) -> tuple[UploadPart, ...]:
+        offsets = [sum(sizes[:index]) for index in range(len(sizes))]
+        first = ("POST", routes.upload(assignment_id))
+        where = first if self.hears_of_updates else ("PUT", routes.update(assignment_id))
+        return tuple(UploadPart(*where, *span) for span in zip(offsets, sizes, strict=True))
 
     def _answer(self, call: str, sent: bytes, act: Callable[[], T], token: str | None = None) -> T:
         self.calls.append(call)
@@ -248,7 +255,10 @@ class MemoryOrchestrator:
         return Upload(
             tuple(
                 dataclasses.replace(
-                    part, headers={routes.DIGEST_HEADER: update.sha256, routes.OFFSET_HEADER: str(part.offset)}
+                    part,
+                    method=whole.method,
+                    url=whole.url,
+                    headers={routes.DIGEST_HEADER: update.sha256, routes.OFFSET_HEADER: str(part.offset)},
                 )
                 for part in parts
                 if part.offset + part.size_bytes > held
@@ -277,11 +287,6 @@ class MemoryOrchestrator:
         (public_key,) = self.devices.values()
         number = self.assigned[assignment_id].round_number
         _verify(public_key, update.signature, statements.update(assignment_id, number, sha256))
-
-
-def _parts(assignment_id: str, sizes: tuple[int, ...]) -> tuple[UploadPart, ...]:
-    offsets = [sum(sizes[:index]) for index in range(len(sizes))]
-    return tuple(UploadPart("PUT", routes.update(assignment_id), *span) for span in zip(offsets, sizes, strict=True))
 
 
 def _verify(public_key: str, signature: str, statement: bytes) -> None:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from device_sdk.agent import OVER, UNACCEPTABLE, Pass
-from device_sdk.errors import RefusedError
+from device_sdk.errors import RefusedError, TransportError
 from plans import bundle, client
 from plans.manifest import FEATURES
 from plans.program import Program
 from tests.device_sdk.conftest import Device
-from tests.device_sdk.memory_orchestrator import BROADCAST, UPDATE_BYTES, MemoryOrchestrator
+from tests.device_sdk.memory_orchestrator import BROADCAST, UPDATE_BYTES, Fault, MemoryOrchestrator
 from tests.golden.make_plans import LINEAR
 from wire import routes, tensors
 from wire.errors import ErrorCode
@@ -52,6 +52,29 @@ def test_training_uploads_the_update_of_the_plan_and_reports_its_metrics(
     assert report.metrics["loss_count"] == 10
     assert orchestrator.calls[2:] == ["check_in", "fetch", "fetch", "plan_upload", "upload", "report"]
     assert device.is_idle
+
+
+def test_an_update_that_nobody_wants_to_hear_of_first_is_sent_at_once(
+    device: Device, orchestrator: MemoryOrchestrator
+) -> None:
+    orchestrator.hears_of_updates = False
+    assignment = orchestrator.assign()
+    assert device.run_once() == Pass(Outcome.COMPLETED)
+    assert orchestrator.calls[2:] == ["check_in", "fetch", "fetch", "upload", "report"]
+    assert orchestrator.uploads[routes.update(assignment.assignment_id)] == expected_update(device, assignment)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_one_that_was_cut_asks_what_is_missing(device: Device, orchestrator: MemoryOrchestrator, fault: Fault) -> None:
+    orchestrator.hears_of_updates = False
+    assignment = orchestrator.assign()
+    orchestrator.fail("upload", fault)
+    with pytest.raises(TransportError):
+        device.run_once()
+    assert device.run_once() == Pass(Outcome.COMPLETED)
+    again = ["report"] if fault is Fault.LOST else ["report", "plan_upload", "upload", "report"]
+    assert orchestrator.calls[5:] == ["upload", "challenge", "open_session", *again]
+    assert orchestrator.uploads[routes.update(assignment.assignment_id)] == expected_update(device, assignment)
 
 
 def test_an_evaluation_reports_metrics_and_no_update(device: Device, orchestrator: MemoryOrchestrator) -> None:

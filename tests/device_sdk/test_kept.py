@@ -19,7 +19,7 @@ from tests.device_sdk.memory_orchestrator import NOW, Fault, MemoryOrchestrator
 from tests.device_sdk.test_nothing_leaks import traces
 from tests.device_sdk.test_resuming import power_cut
 from tests.golden.make_device_state import FIRST, LEDGER
-from wire import tensors
+from wire import routes, tensors
 from wire.errors import ErrorCode
 from wire.messages import Assignment, Outcome
 from wire.tensors import TensorSpec
@@ -48,8 +48,8 @@ def assign(orchestrator: MemoryOrchestrator, series: str | None = None, **change
 
 
 def total(orchestrator: MemoryOrchestrator, assignment: Assignment) -> float:
-    (part,) = assignment.upload
-    return float(tensors.decode(orchestrator.uploads[part.url])["total"])
+    update = orchestrator.uploads[routes.update(assignment.assignment_id)]
+    return float(tensors.decode(update)["total"])
 
 
 def rounds(device: Device, orchestrator: MemoryOrchestrator, count: int) -> list[float]:

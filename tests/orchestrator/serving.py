@@ -118,7 +118,12 @@ class Orchestrator:
 
     def copy_as_if_killed(self, folder: Path) -> "Orchestrator":
         """Another orchestrator over what is on this one's disk now: what a killed process leaves behind."""
-        shutil.copytree(self.folder, folder)
+        try:
+            shutil.copytree(self.folder, folder)
+        except shutil.Error as error:
+            # What was deleted while it was copied is missing there as well.
+            if any(Path(source).exists() for source, _, _ in error.args[0]):
+                raise
         return Orchestrator(folder, Clock(self.clock.now), self._api_key)
 
     @property
@@ -131,6 +136,7 @@ class Orchestrator:
 
     def dump(self) -> list[str]:
         """Everything that the database holds, but what it notes of the store before anything is decided."""
+        self.context.database.submit(self.context.attendance.write).result()
         notes = ('INSERT INTO "blobs"', 'INSERT INTO "uploads"')
         with closing(sqlite3.connect(self.folder / "fedelta.db")) as connection:
             return [line for line in connection.iterdump() if not line.startswith(notes)]

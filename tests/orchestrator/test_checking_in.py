@@ -10,9 +10,10 @@ from plans import bundle
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.device import encoded
 from tests.orchestrator.rows import CHECK_IN
-from tests.orchestrator.serving import Population
+from tests.orchestrator.serving import Population, until
 from wire import routes, statements, tensors
 from wire.messages import CollectionSummary, Outcome, Report, UploadPart
+from wire.operator_messages import DeviceView
 
 
 def test_an_assignment_says_all_that_a_device_needs(population: Population) -> None:
@@ -63,7 +64,12 @@ def test_a_device_without_work_is_told_when_to_come_back(population: Population)
 def test_a_check_in_is_remembered_for_operators(population: Population) -> None:
     device = population.device()
     device.check_in(replace(CHECK_IN, attributes={"model": "pi-4 😀"}))
-    (view,) = (view for view in population.operator.devices() if view.device_id == device.device_id)
+
+    def view_of_device() -> DeviceView | None:
+        views = (view for view in population.operator.devices() if view.device_id == device.device_id)
+        return next((view for view in views if view.last_seen_at is not None), None)
+
+    view = until(view_of_device)
     assert view.attributes == {"model": "pi-4 😀"}
     assert view.interpreter == "ai-edge-litert 2.3.0"
     assert view.last_seen_at == population.orchestrator.clock.now

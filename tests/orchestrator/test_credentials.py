@@ -156,7 +156,7 @@ def test_the_command_lists_makes_and_revokes(own: Orchestrator, capsys: pytest.C
     device.work()
     assert cli(own, "key", "create", "laptop") == 0
     assert capsys.readouterr().out.startswith("fdo_")
-    (_, laptop) = own.operator.api_keys()
+    (laptop,) = (key for key in own.operator.api_keys() if key.name == "laptop")
     for arguments, shown in (
         (("key", "rename", laptop.key_id, "phone"), "phone"),
         (("key", "revoke", laptop.key_id), "phone: revoked"),

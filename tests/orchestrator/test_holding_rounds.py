@@ -9,6 +9,7 @@ from orchestrator.domain.blobs import BlobName, Room
 from plans import bundle
 from tests.orchestrator.device import Device, encoded, update_of
 from tests.orchestrator.http import RefusedError
+from tests.orchestrator.rows import CHECK_IN
 from tests.orchestrator.serving import Population, until
 from tests.plans.linear import PLAN, rows
 from wire import tensors
@@ -93,14 +94,14 @@ def test_raw_updates_are_deleted_when_their_round_ends(garden: Population) -> No
 
 def test_an_evaluation_reads_every_checkpoint_once_and_in_order(population: Population) -> None:
     training = population.push(rounds=2, cohort=1)
-    evaluation = population.evaluate(training.task_id, rounds=10, cohort=1)
+    evaluation = population.evaluate(training.task_id, rounds=10, cohort=1, attributes={"place": "lab"})
     trainer = population.device()
     for b in (4, 8):
         trainer.finish(next_assignment(trainer), encoded((0, 0), b, 4))
     population.task_in(training.task_id, "completed")
     evaluator, seen = population.device(), []
     for _ in range(2):
-        assignment = next_assignment(evaluator)
+        assignment = until(lambda: evaluator.check_in(replace(CHECK_IN, attributes={"place": "lab"})).assignment)
         assert (assignment.task_id, assignment.work) == (evaluation.task_id, "evaluate")
         broadcast = tensors.decode(evaluator.fetch(assignment.broadcast))
         assert broadcast.keys() == {"w", "b"}

@@ -278,6 +278,7 @@ def test_devices_of_a_large_population_are_told_to_come_less_often(population: P
 
     def remember(devices: float) -> None:
         traffic = Traffic(orchestrator.clock.now, 3600.0, devices, devices * 3600.0)
+        orchestrator.context.database.submit(orchestrator.context.attendance.write).result()
         orchestrator.context.database.submit(lambda tx: queries.traffic.keep(tx, population.name, traffic)).result()
 
     for devices, usual in ((50, 5.0), (100_000, 1000.0), (10**8, 2400.0)):
@@ -292,6 +293,7 @@ def test_what_is_known_of_a_populations_devices_outlasts_a_restart(garden: Popul
     for _ in range(30):
         device.check_in()
         garden.orchestrator.clock.sleep(5)
+    garden.orchestrator.context.database.submit(garden.orchestrator.context.attendance.write).result()
     before = garden.orchestrator.context.database.read_now(lambda tx: queries.traffic.of_population(tx, "garden", 0.0))
     garden.orchestrator.restart()
     after = garden.orchestrator.context.database.read_now(lambda tx: queries.traffic.of_population(tx, "garden", 0.0))

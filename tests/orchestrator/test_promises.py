@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection, Engine
 
+from orchestrator.attendance import Attendance
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord, RoundRecord
 from orchestrator.domain import sums
@@ -96,6 +97,7 @@ class Promises(RuleBasedStateMachine):
         self.store = FolderStore(folder)
         self.aggregator = Aggregator(self.store)
         self.exit.enter_context(patch.object(sums, "SHARD_UPDATES", 2))
+        self.attendance = Attendance()
         self.now = 1000.0
         self.devices: list[DeviceRecord] = []
         self.assigned: dict[str, Assignment] = {}
@@ -124,7 +126,16 @@ class Promises(RuleBasedStateMachine):
     def check_in(self, device: int, lost: bool) -> None:
         found = self.devices[device]
         with self.transaction(lost) as tx:
-            reply = check_in.check_in(tx, found, CHECK_IN, limits=LIMITS, randomness=RANDOMNESS, now=self.now)
+            reply = check_in.check_in(
+                tx,
+                found,
+                CHECK_IN,
+                attendance=self.attendance,
+                hears_of_updates=False,
+                limits=LIMITS,
+                randomness=RANDOMNESS,
+                now=self.now,
+            )
             if reply.assignment is not None and not lost:
                 self.assigned[found.device_id] = reply.assignment
 
@@ -173,7 +184,7 @@ class Promises(RuleBasedStateMachine):
         with self.transaction() as tx:
             found = queries.assignments.by_id(tx, assignment_id)
             assert found is not None
-            receipt = reporting.settle(tx, found, known.message, self.now)
+            receipt = reporting.settle(tx, found, known.message, self.now).receipt
         assert receipt.update_sha256 == bundle.digest(tensors.encode(known.update))
 
     @precondition(lambda self: self.assigned)
@@ -251,6 +262,17 @@ class Promises(RuleBasedStateMachine):
     def renew(self, data: st.DataObject) -> None:
         with self.transaction() as tx:
             chores.renew(tx, data.draw(st.sampled_from(self.claims)), self.now)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def let_go(self, data: st.DataObject) -> None:
+        """What is let go of is claimed again at once, while it is still to be done."""
+        claimed = data.draw(st.sampled_from(self.claims))
+        with self.transaction() as tx:
+            if chores.let_go(tx, claimed, self.now):
+                again = chores.claim(tx, claimed.round.round_id, "heir", self.now)
+                assert again is not None
+                self.claims.append(again)
 
     def rounds(self) -> tuple[RoundRecord, ...]:
         with self.transaction() as tx:

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from orchestrator.attendance import Attendance
 from orchestrator.db import queries
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.pacing import Limits
@@ -42,7 +43,7 @@ STEPS = st.lists(
 def test_a_round_ends_whatever_its_devices_do(
     tx: Connection, policy: RoundPolicy, steps: list[tuple[str, int, float]]
 ) -> None:
-    now, assigned = 0.0, dict[str, str]()
+    now, assigned, attendance = 0.0, dict[str, str](), Attendance()
     with tx.begin():
         add_round(tx, policy)
         devices = add_devices(tx, DEVICES)
@@ -53,7 +54,16 @@ def test_a_round_ends_whatever_its_devices_do(
                 case "wait":
                     round_clock.advance(tx, "round", now)
                 case "check_in":
-                    reply = check_in.check_in(tx, device, CHECK_IN, limits=LIMITS, randomness=RANDOMNESS, now=now)
+                    reply = check_in.check_in(
+                        tx,
+                        device,
+                        CHECK_IN,
+                        attendance=attendance,
+                        hears_of_updates=False,
+                        limits=LIMITS,
+                        randomness=RANDOMNESS,
+                        now=now,
+                    )
                     if reply.assignment is not None:
                         given_before = assigned.setdefault(device.device_id, reply.assignment.assignment_id)
                         assert reply.assignment.assignment_id == given_before
@@ -72,7 +82,8 @@ def report(tx: Connection, assignment_id: str | None, state: AssignmentState, no
     found = None if assignment_id is None else queries.assignments.by_id(tx, assignment_id)
     if found is None or found.round.state not in ACCEPTS_REPORTS:
         return
-    if queries.assignments.end(tx, found.assignment_id, state, now):
+    counted_in = "round" if state is AssignmentState.REPORTED else None
+    if queries.assignments.end(tx, found.assignment_id, state, now, counted_in=counted_in):
         queries.rounds.count_ending(tx, "round", state)
         round_clock.advance(tx, "round", now)
 

@@ -15,7 +15,19 @@ from wire.operator_messages import AssignmentView, ReasonCount
 _ORDER = paging.Order((t.assignments.c.device_id,))
 _IS_OUT = text(f"assignments.{t.IS_OUT}")  # word for word, or no database would use the index of those that are out
 
-# Run at every check-in, so built once.
+# Run for every update, so built once.
+_ADD = insert(t.assignments)
+_BY_ID = rows.select_assignments().where(t.assignments.c.assignment_id == bindparam("assignment"))
+_TOOK_PART = (
+    select(t.assignments.c.assignment_id)
+    .where(t.assignments.c.round_id == bindparam("round"))
+    .where(t.assignments.c.device_id == bindparam("device"))
+)
+_END = (
+    update(t.assignments)
+    .where(t.assignments.c.assignment_id == bindparam("assignment"))
+    .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
+)
 _OWED = (
     select(t.assignments.c.assignment_id)
     .where(t.assignments.c.device_id == bindparam("device"))
@@ -27,23 +39,14 @@ _OWED = (
 
 def add(tx: Connection, assignment_id: str, round_id: str, device_id: str, seed: int, now: float) -> None:
     """Select a device for a round."""
-    tx.execute(
-        insert(t.assignments).values(
-            assignment_id=assignment_id,
-            round_id=round_id,
-            device_id=device_id,
-            state=AssignmentState.ASSIGNED.value,
-            seed=seed,
-            assigned_at=now,
-            metrics={},
-            reason="",
-        )
-    )
+    values = {"assignment_id": assignment_id, "round_id": round_id, "device_id": device_id, "seed": seed}
+    begun = {"state": AssignmentState.ASSIGNED.value, "assigned_at": now, "metrics": {}, "reason": ""}
+    tx.execute(_ADD, values | begun)
 
 
 def by_id(tx: Connection, assignment_id: str) -> AssignmentRecord | None:
     """The assignment of this id."""
-    row = tx.execute(rows.select_assignments().where(t.assignments.c.assignment_id == assignment_id)).first()
+    row = tx.execute(_BY_ID, {"assignment": assignment_id}).first()
     return None if row is None else rows.assignment(row)
 
 
@@ -55,8 +58,7 @@ def open_of_device(tx: Connection, device_id: str) -> AssignmentRecord | None:
 
 def took_part(tx: Connection, round_id: str, device_id: str) -> bool:
     """Whether a device was selected for a round before."""
-    query = select(t.assignments.c.assignment_id).where(t.assignments.c.round_id == round_id)
-    return tx.execute(query.where(t.assignments.c.device_id == device_id)).first() is not None
+    return tx.execute(_TOOK_PART, {"round": round_id, "device": device_id}).first() is not None
 
 
 def is_counted_in(tx: Connection, round_id: str, device_id: str) -> bool:
@@ -144,20 +146,9 @@ def end(
     Args:
         counted_in: the round that counts the report.
     """
-    ended = tx.execute(
-        update(t.assignments)
-        .where(t.assignments.c.assignment_id == assignment_id)
-        .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
-        .values(
-            state=state.value,
-            ended_at=now,
-            update_sha256=update_sha256,
-            metrics=dict(metrics or {}),
-            reason=reason[:500],
-            counted_in=counted_in,
-        )
-    )
-    return ended.rowcount == 1
+    values = {"state": state.value, "ended_at": now, "update_sha256": update_sha256, "counted_in": counted_in}
+    brought = {"metrics": dict(metrics or {}), "reason": reason[:500]}
+    return tx.execute(_END, {"assignment": assignment_id} | values | brought).rowcount == 1
 
 
 def reasons_given(tx: Connection, round_id: str, limit: int) -> tuple[str, ...]:

@@ -1,17 +1,17 @@
 """Enrolled devices."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
 from orchestrator.db.queries import paging
-from orchestrator.db.records import DeviceRecord
+from orchestrator.db.records import DeviceRecord, Visit
 from orchestrator.domain.paging import Page, PageRequest
 from wire import codec
-from wire.messages import CheckIn
 
 _ORDER = paging.Order((t.devices.c.enrolled_at, t.devices.c.device_id), is_descending=True)
-# Run at every check-in, so built once.
 _SAW = update(t.devices).where(t.devices.c.device_id == bindparam("device"))
 
 
@@ -71,10 +71,18 @@ def any_besides(tx: Connection, population: str, round_id: str, now: float) -> b
     return tx.execute(query.where(t.devices.c.expected_by >= now).where(~had).limit(1)).first() is not None
 
 
-def saw(tx: Connection, device_id: str, check_in: CheckIn, now: float, expected_by: float) -> None:
-    """Remember what a device last said of itself, and by when it should come again."""
-    values = {"last_seen_at": now, "check_in": codec.to_json(check_in), "expected_by": expected_by}
-    tx.execute(_SAW, {"device": device_id, **values})
+def saw(tx: Connection, visits: Iterable[Visit]) -> None:
+    """Remember of some devices when they came, what they said of themselves, and by when they should come again."""
+    values = [
+        {
+            "device": visit.device_id,
+            "last_seen_at": visit.at,
+            "check_in": codec.to_json(visit.said),
+            "expected_by": visit.expected_by,
+        }
+        for visit in visits
+    ]
+    tx.execute(_SAW, values)
 
 
 def revoke(tx: Connection, device_id: str, now: float) -> bool:

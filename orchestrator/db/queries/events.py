@@ -9,12 +9,13 @@ from wire.events import Event
 
 MOST_KEPT = 100_000
 _SWEPT_EVERY = 1000
+_ADD = insert(t.events).returning(t.events.c.event_id)
 
 
 def add(tx: Connection, kind: str, task_id: str, now: float, round_number: int | None = None, **detail: object) -> None:
     """Tell of something, and forget what is too long ago."""
     values = {"kind": kind, "task_id": task_id, "at": now, "round_number": round_number, "detail": detail}
-    event_id = tx.execute(insert(t.events).values(**values).returning(t.events.c.event_id)).scalar_one()
+    event_id = tx.execute(_ADD, values).scalar_one()
     if event_id % _SWEPT_EVERY == 0:
         forget(tx, event_id - MOST_KEPT)
 

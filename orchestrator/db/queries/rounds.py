@@ -17,7 +17,29 @@ from wire.messages import Resource
 
 _ORDER = paging.Order((t.rounds.c.round_number,))
 _OPEN = [state.value for state in round_rules.OPEN]
-# Run at every check-in, so built once.
+# Run for every update, so built once.
+_BY_ID = rows.select_rounds().where(t.rounds.c.round_id == bindparam("round"))
+_OPEN_ONES = rows.select_rounds().where(t.rounds.c.state.in_(_OPEN)).order_by(t.rounds.c.created_at)
+_CLAIM_PLACE = {
+    reports_free_places: update(t.rounds)
+    .where(t.rounds.c.round_id == bindparam("round"))
+    .where(t.rounds.c.state == RoundState.SELECTION.value)
+    .where(t.rounds.c.assigned - freed < bindparam("places"))
+    .values(
+        assigned=t.rounds.c.assigned + 1,
+        first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, bindparam("now")),
+    )
+    for reports_free_places, freed in (
+        (False, t.rounds.c.settled),
+        (True, t.rounds.c.settled + t.rounds.c.reported),
+    )
+}
+_COUNT_ENDING = {
+    column: update(t.rounds)
+    .where(t.rounds.c.round_id == bindparam("round"))
+    .values({column: column + bindparam("count")})
+    for column in (t.rounds.c.reported, t.rounds.c.settled)
+}
 _OPEN_IN = (
     rows.select_rounds()
     .where(t.tasks.c.population == bindparam("population"))
@@ -63,7 +85,7 @@ def add(
 
 def by_id(tx: Connection, round_id: str) -> RoundRecord | None:
     """The round of this id."""
-    row = tx.execute(rows.select_rounds().where(t.rounds.c.round_id == round_id)).first()
+    row = tx.execute(_BY_ID, {"round": round_id}).first()
     return None if row is None else rows.round_(row)
 
 
@@ -97,8 +119,7 @@ def last_completed(tx: Connection, task_id: str) -> RoundRecord | None:
 
 def open_ones(tx: Connection) -> tuple[RoundRecord, ...]:
     """Every round that has not ended, oldest first."""
-    query = rows.select_rounds().where(t.rounds.c.state.in_(_OPEN)).order_by(t.rounds.c.created_at)
-    return tuple(rows.round_(row) for row in tx.execute(query))
+    return tuple(rows.round_(row) for row in tx.execute(_OPEN_ONES))
 
 
 def open_of_task(tx: Connection, task_id: str) -> tuple[RoundRecord, ...]:
@@ -198,23 +219,14 @@ def is_held(tx: Connection, round_id: str, token: int) -> bool:
 
 def claim_place(tx: Connection, round_id: str, places: int, now: float, *, reports_free_places: bool = False) -> bool:
     """Take one of a round's places; False where none is left."""
-    taken = t.rounds.c.assigned - t.rounds.c.settled
-    if reports_free_places:
-        taken = taken - t.rounds.c.reported
-    claimed = tx.execute(
-        update(t.rounds)
-        .where(t.rounds.c.round_id == round_id)
-        .where(t.rounds.c.state == RoundState.SELECTION.value)
-        .where(taken < places)
-        .values(assigned=t.rounds.c.assigned + 1, first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, now))
-    )
-    return claimed.rowcount == 1
+    values = {"round": round_id, "places": places, "now": now}
+    return tx.execute(_CLAIM_PLACE[reports_free_places], values).rowcount == 1
 
 
 def count_ending(tx: Connection, round_id: str, state: AssignmentState, count: int = 1) -> None:
     """Count in a round that assignments ended."""
     column = t.rounds.c.reported if state is AssignmentState.REPORTED else t.rounds.c.settled
-    tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values({column: column + count}))
+    tx.execute(_COUNT_ENDING[column], {"round": round_id, "count": count})
 
 
 def carry_over(tx: Connection, round_id: str, *, at_work: int, reported: int, now: float) -> None:

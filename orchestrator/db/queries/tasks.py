@@ -17,6 +17,18 @@ from wire.messages import Resource
 _ORDER = paging.Order((t.tasks.c.created_at, t.tasks.c.task_id), is_descending=True)
 _OPEN = [state.value for state in round_rules.OPEN]
 _OPEN_TASKS = [state.value for state in task_rules.OPEN]
+# Run at every tick, so built once.
+_WITHOUT_OPEN_ROUND = (
+    rows.select_tasks()
+    .where(t.tasks.c.state == TaskState.RUNNING.value)
+    .where(
+        ~select(t.rounds.c.round_id)
+        .where(t.rounds.c.task_id == t.tasks.c.task_id)
+        .where(t.rounds.c.state.in_(_OPEN))
+        .exists()
+    )
+    .order_by(t.tasks.c.created_at)
+)
 
 
 def add_plan(tx: Connection, resource: Resource, manifest: Manifest, now: float) -> None:
@@ -72,14 +84,7 @@ def newest(
 
 def running_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
     """The tasks that wait for their next round, oldest first."""
-    has_open_round = (
-        select(t.rounds.c.round_id)
-        .where(t.rounds.c.task_id == t.tasks.c.task_id)
-        .where(t.rounds.c.state.in_(_OPEN))
-        .exists()
-    )
-    waiting = rows.select_tasks().where(t.tasks.c.state == TaskState.RUNNING.value).where(~has_open_round)
-    return tuple(rows.task(row) for row in tx.execute(waiting.order_by(t.tasks.c.created_at)))
+    return tuple(rows.task(row) for row in tx.execute(_WITHOUT_OPEN_ROUND))
 
 
 def readers(tx: Connection, task_id: str) -> tuple[str, ...]:

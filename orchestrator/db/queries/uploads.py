@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select
 
 from orchestrator.db import tables as t
 from orchestrator.domain import rounds as round_rules
@@ -11,23 +11,19 @@ from orchestrator.domain.assignments import AssignmentState
 
 _OPEN = [state.value for state in round_rules.OPEN]
 _OPEN_TASKS = [state.value for state in task_rules.OPEN]
+# Run for every update, so built once.
+_OF_ASSIGNMENT = select(t.uploads.c.sha256).where(t.uploads.c.assignment_id == bindparam("assignment"))
+_ADD = insert(t.uploads)
 
 
-def exists(tx: Connection, assignment_id: str, sha256: str) -> bool:
-    """Whether this update was announced before."""
-    query = select(t.uploads.c.sha256).where(t.uploads.c.assignment_id == assignment_id)
-    return tx.execute(query.where(t.uploads.c.sha256 == sha256)).first() is not None
-
-
-def count(tx: Connection, assignment_id: str) -> int:
-    """How many updates were announced for an assignment."""
-    query = select(func.count()).where(t.uploads.c.assignment_id == assignment_id)
-    return tx.execute(query).scalar() or 0
+def of_assignment(tx: Connection, assignment_id: str) -> set[str]:
+    """The digests of the updates that were announced for an assignment."""
+    return set(tx.execute(_OF_ASSIGNMENT, {"assignment": assignment_id}).scalars())
 
 
 def add(tx: Connection, assignment_id: str, sha256: str, now: float) -> None:
     """Note an update before its first byte."""
-    tx.execute(insert(t.uploads).values(assignment_id=assignment_id, sha256=sha256, announced_at=now))
+    tx.execute(_ADD, {"assignment_id": assignment_id, "sha256": sha256, "announced_at": now})
 
 
 def of_ended_rounds(tx: Connection, limit: int) -> tuple[str, ...]:
