@@ -343,8 +343,8 @@ class Promises(RuleBasedStateMachine):
 
     def has_nothing_to_lose(self, round_: RoundRecord) -> bool:
         progress = round_.progress
-        if self.policy.is_asynchronous:  # reports are not lost by waiting
-            return progress.outstanding == 0 and progress.reported < self.policy.minimum
+        if self.policy.is_asynchronous:  # its reports are not lost by waiting for devices that may come
+            return progress.outstanding == 0 and progress.reported < self.policy.goal
         return progress.assigned == 0
 
     def is_stale(self, known: Acknowledged) -> bool:
