@@ -255,8 +255,8 @@ class Agent:
     def _report(self, assignment: Assignment, report: Report) -> ReportReceipt:
         return self._session.call(lambda token: self._transport.report(token, assignment.assignment_id, report))
 
-    def _fetch(self, resource: Resource, write: Callable[[bytes], object]) -> None:
-        self._session.call(lambda token: self._transport.fetch(token, resource, write))
+    def _fetch(self, resource: Resource, offset: int, write: Callable[[bytes], object]) -> None:
+        self._session.call(lambda token: self._transport.fetch(token, resource, offset, write))
 
 
 def _tells_of_failure(report: Report | None) -> bool:

@@ -44,6 +44,7 @@ MAX_DOCUMENT_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
 _TIMEOUT = urllib3.Timeout(connect=10.0, read=60.0)
 _SUCCESS = range(200, 300)
+_PARTIAL = 206
 _REFUSAL = range(400, 500)
 _TRY_LATER = (408, 425, 429)
 
@@ -88,13 +89,15 @@ class HttpTransport:
         """See `Transport`."""
         return self._post(ReportReceipt, routes.report(assignment_id), report, token)
 
-    def fetch(self, token: str, resource: Resource, write: Callable[[bytes], object]) -> None:
+    def fetch(self, token: str, resource: Resource, offset: int, write: Callable[[bytes], object]) -> None:
         """See `Transport`."""
-        room = resource.size_bytes
-        with self._request("GET", self._url + routes.resource(resource.sha256), _bearer(token)) as response:
-            while room and (chunk := response.read(min(room, CHUNK_BYTES), decode_content=False)):
-                write(chunk)
-                room -= len(chunk)
+        wanted = {"Range": f"bytes={offset}-"} if offset else {}
+        with self._request("GET", self._url + routes.resource(resource.sha256), _bearer(token) | wanted) as response:
+            # Whoever does not know about ranges, as some proxies, answers 200 with all of it.
+            place = offset if response.status == _PARTIAL else 0
+            while place < resource.size_bytes and (chunk := _chunk(response, resource.size_bytes - place)):
+                write(chunk[max(offset - place, 0) :])
+                place += len(chunk)
 
     def plan_upload(self, token: str, assignment_id: str, update: Resource) -> Upload:
         """See `Transport`."""
@@ -170,6 +173,10 @@ def _read_document(response: BaseHTTPResponse) -> bytes:
     if len(document) > MAX_DOCUMENT_BYTES:
         raise TransportError(f"the answer has more than {MAX_DOCUMENT_BYTES} bytes, which no message has")
     return document
+
+
+def _chunk(response: BaseHTTPResponse, room: int) -> bytes:
+    return response.read(min(room, CHUNK_BYTES), decode_content=False)
 
 
 def _retry_after(response: BaseHTTPResponse, problem: Problem | None) -> float | None:

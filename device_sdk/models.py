@@ -30,8 +30,8 @@ def fetch_model(state: StateDir, identity: Identity, transport: Transport, label
     """
     session = DeviceSession(identity, transport)
 
-    def fetch(resource: Resource, write: Callable[[bytes], object]) -> None:
-        session.call(lambda token: transport.fetch(token, resource, write))
+    def fetch(resource: Resource, offset: int, write: Callable[[bytes], object]) -> None:
+        session.call(lambda token: transport.fetch(token, resource, offset, write))
 
     released = session.call(lambda token: transport.released(token, label))
     problem = _problem(released, label, identity.record)

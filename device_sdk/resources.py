@@ -1,6 +1,7 @@
 """Plans and broadcasts on the device, by digest.
 
-Nothing is ever read from here, or kept, whose bytes do not have the digest that names them.
+Nothing is ever read from here whose bytes do not have the digest that names them. What came of a download that was cut
+stays, and the next one goes on from there; where the whole turns out to be wrong, nothing of it stays.
 """
 
 import hashlib
@@ -16,7 +17,8 @@ from wire.messages import Resource
 MAX_RESOURCE_BYTES = 512 << 20
 KEPT = 4
 
-Fetch = Callable[[Resource, Callable[[bytes], object]], None]
+Fetch = Callable[[Resource, int, Callable[[bytes], object]], None]
+"""Gives a resource's bytes from an offset on, chunk by chunk."""
 
 
 class ResourceCache:
@@ -43,7 +45,7 @@ class ResourceCache:
         return path.read_bytes()
 
     def prune(self, *needed: Resource) -> None:
-        """Keep what is needed and the newest few others; delete the rest, and what a power cut left half-written."""
+        """Keep what is needed and the newest few others; delete the rest, and downloads that were given up."""
         if not self._folder.exists():
             return
         names = {resource.sha256 for resource in needed}
@@ -57,22 +59,29 @@ class ResourceCache:
         temporary = path.with_suffix(".tmp")
         try:
             self._folder.mkdir(exist_ok=True)
-            with temporary.open("wb") as file:
-                self._fetch_checked(resource, file)
+            held = temporary.read_bytes() if temporary.exists() else b""
+            if len(held) >= resource.size_bytes:
+                held = b""  # it would have got its name
+            with temporary.open("ab" if held else "wb") as file:
+                found = self._fetch_rest(resource, held, file)
+            if found != resource.sha256:
+                size_bytes = temporary.stat().st_size
+                temporary.unlink()
+                raise TransportError(
+                    f"expected {resource.size_bytes} bytes with the SHA-256 {resource.sha256}, "
+                    f"found {size_bytes} bytes with {found}"
+                )
             files.publish(temporary, path)
         except OSError as error:
             raise StateError(f"cannot write {path}: {error.strerror}") from error
 
-    def _fetch_checked(self, resource: Resource, file: BinaryIO) -> None:
-        found = hashlib.sha256()
+    def _fetch_rest(self, resource: Resource, held: bytes, file: BinaryIO) -> str:
+        """Write what follows the held bytes, and give the digest of both."""
+        found = hashlib.sha256(held)
 
         def write(chunk: bytes) -> None:
             found.update(chunk)
             file.write(chunk)
 
-        self._fetch(resource, write)
-        if found.hexdigest() != resource.sha256:
-            raise TransportError(
-                f"expected {resource.size_bytes} bytes with the SHA-256 {resource.sha256}, "
-                f"found {file.tell()} bytes with {found.hexdigest()}"
-            )
+        self._fetch(resource, len(held), write)
+        return found.hexdigest()

@@ -47,8 +47,8 @@ class Transport(Protocol):
         """Ask for the model that has a label in the device's population."""
         ...
 
-    def fetch(self, token: str, resource: Resource, write: Callable[[bytes], object]) -> None:
-        """Give a resource's bytes to `write`, chunk by chunk, and never more than its size.
+    def fetch(self, token: str, resource: Resource, offset: int, write: Callable[[bytes], object]) -> None:
+        """Give a resource's bytes from `offset` on to `write`, chunk by chunk, and never more than its size has.
 
         The chunks may be wrong or too few: who keeps them checks the digest. A refusal comes before any chunk.
         """

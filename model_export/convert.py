@@ -8,10 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_export import builtin_ops, flat_products, freed_memory, scalar_variables, shared_memory, variable_twice
+from model_export import builtin_ops, flat_products, scalar_variables, shared_memory, variable_twice
 from model_export.errors import ConversionError
 from model_export.progress import Progress
 from model_export.signature import Signature, lower, trace
+from plans import freed_memory
 
 
 def convert(

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from model_export import freed_memory
 from model_export.convert import convert
 from model_export.function import ExportedFunctions, Function, Ports, draft
 from model_export.ports import check_name, port_of
 from model_export.progress import Progress, silent
 from model_export.verify_function import verify_functions
+from plans import freed_memory
 from plans.manifest import Port
 from wire.tensors import Array, Tensors, TensorSpec
 

@@ -26,6 +26,7 @@ from orchestrator.settings import Settings
 from orchestrator.signing import create_key, load_signer
 from orchestrator.storage.durable import lock_folder
 from orchestrator.storage.opening import open_store
+from orchestrator.tracing import Spans
 from orchestrator.worker import Worker
 
 if TYPE_CHECKING:
@@ -140,11 +141,13 @@ def _shown(engine: Engine) -> str:
 
 
 @contextlib.asynccontextmanager
-async def working(context: WorkerContext) -> AsyncIterator[asyncio.Task[None]]:
+async def working(
+    context: WorkerContext, tracer_provider: "TracerProvider | None" = None
+) -> AsyncIterator[asyncio.Task[None]]:
     """Keep the rounds going and the store tidy beside something else; gives the task that does the first."""
     tidying = asyncio.create_task(Collector(context).run(), name="collector")
     try:
-        async with Worker(context).running() as task:
+        async with Worker(context, Spans(tracer_provider)).running() as task:
             yield task
     finally:
         tidying.cancel()
@@ -158,7 +161,8 @@ def create_app(context: Context, tracer_provider: "TracerProvider | None" = None
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         attending = asyncio.create_task(context.attendance.keep_written(context.database), name="attendance")
         try:
-            async with working(context) if context.settings.has_worker else contextlib.nullcontext() as task:
+            keeping = working(context, tracer_provider) if context.settings.has_worker else contextlib.nullcontext()
+            async with keeping as task:
                 app.state.worker = task
                 yield
         finally:

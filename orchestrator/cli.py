@@ -163,7 +163,7 @@ def _make_api_key(settings: "Settings", name: str) -> int:
 
 def _work(arguments: argparse.Namespace) -> int:
     try:
-        from orchestrator import logs
+        from orchestrator import logs, tracing
         from orchestrator.app import open_worker_context, working
         from orchestrator.errors import DataFolderError, SettingsError
         from orchestrator.settings import Settings
@@ -176,6 +176,7 @@ def _work(arguments: argparse.Namespace) -> int:
         settings = Settings(
             data_dir=arguments.data_dir, database_url=arguments.database_url, storage_url=arguments.storage_url
         )
+        tracer_provider = tracing.provider_from(os.environ)
         context = open_worker_context(settings)
     except (DataFolderError, SettingsError, OSError) as error:
         print(f"error: cannot work: {error}", file=sys.stderr)
@@ -185,12 +186,14 @@ def _work(arguments: argparse.Namespace) -> int:
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        async with working(context):
+        async with working(context, tracer_provider):
             print("Working; rounds are summed and opened here", flush=True)
             await stopped.wait()
 
     asyncio.run(until_stopped())
     context.close()
+    if tracer_provider is not None:
+        tracer_provider.shutdown()
     return 0
 
 

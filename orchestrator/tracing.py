@@ -4,13 +4,15 @@
 OpenTelemetry says they do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import SettingsError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.util.types import AttributeValue
 
 VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _SERVICE = "fedelta-orchestrator"
@@ -37,3 +39,23 @@ def provider_from(environment: Mapping[str, str]) -> "TracerProvider | None":
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
+
+
+class Spans:
+    """Spans of work that no request asks for.
+
+    Args:
+        provider: makes them; None where there are to be none.
+    """
+
+    def __init__(self, provider: "TracerProvider | None" = None) -> None:
+        self._tracer = None if provider is None else provider.get_tracer("fedelta")
+
+    @contextmanager
+    def span(self, name: str, attributes: "Mapping[str, AttributeValue]") -> Iterator[None]:
+        """A span around a block; an error that leaves the block is noted in it."""
+        if self._tracer is None:
+            yield
+            return
+        with self._tracer.start_as_current_span(name, attributes=attributes):
+            yield

@@ -23,6 +23,8 @@ from orchestrator.domain.tasks import TaskState
 from orchestrator.services import chores, round_clock
 from orchestrator.services.aggregation import Aggregator
 from orchestrator.services.chores import Claim, ClosingClaim, ShardClaim
+from orchestrator.tracing import Spans
+from plans import freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,15 @@ T = TypeVar("T")
 
 
 class Worker:
-    """One loop over everything that is due; `run` ends only when it is cancelled."""
+    """One loop over everything that is due; `run` ends only when it is cancelled.
 
-    def __init__(self, context: WorkerContext) -> None:
+    Args:
+        spans: told of every chore.
+    """
+
+    def __init__(self, context: WorkerContext, spans: Spans) -> None:
         self._context = context
+        self._spans = spans
         self._name = f"{socket.gethostname()[:80]}-{os.getpid()}"
         self._aggregator = Aggregator(context.store)
         # One thread: an interpreter must not be called from two.
@@ -102,8 +109,9 @@ class Worker:
         if claimed is None:
             return False
         renewing = asyncio.create_task(self._renew(claimed))
+        await self._in_thread(freed_memory.give_back)
         try:
-            with self._context.metrics.aggregation_seconds.time():
+            with self._context.metrics.aggregation_seconds.time(), self._spans.span(claimed.name, claimed.round.ids):
                 await self._do(claimed)
         except Exception as error:
             if _passes(error):
@@ -116,6 +124,7 @@ class Worker:
             await self._write(lambda tx: chores.fail_round(tx, claimed, reason, self._context.clock()))
         finally:
             renewing.cancel()
+            await self._in_thread(freed_memory.give_back)
         return True
 
     async def _do(self, claimed: Claim) -> None:

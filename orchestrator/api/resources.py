@@ -1,6 +1,7 @@
 """Bytes that never change, by their digest: whole, in part, or not at all where the caller has them (RFC 9110)."""
 
 import re
+import threading
 from collections.abc import AsyncIterator, Generator
 from http import HTTPStatus
 
@@ -80,23 +81,41 @@ def _is_known(if_none_match: str, etag: str) -> bool:
     return bool(named & {etag, "*"})
 
 
+class _Reading:
+    """A blob that is read in threads: whoever stops while a chunk is read lets that be finished."""
+
+    def __init__(self, chunks: Generator[bytes, None, None]) -> None:
+        self._chunks = chunks
+        self._turn = threading.Lock()
+
+    def next(self) -> bytes:
+        """The next chunk; nothing after the last."""
+        with self._turn:
+            return next(self._chunks, b"")
+
+    def close(self) -> None:
+        """Let go of the blob."""
+        with self._turn:
+            self._chunks.close()
+
+
 async def _begun(context: Context, sha256: str, start: int, end: int) -> AsyncIterator[bytes]:
     """The bytes, of which the first chunk is there already: a store that refuses does so before the answer begins."""
-    pieces = context.store.chunks(sha256, start, end)
+    reading = _Reading(context.store.chunks(sha256, start, end))
     try:
-        first = await context.in_store_thread(lambda: next(pieces, b""))
+        first = await context.in_store_thread(reading.next)
     except FileNotFoundError:
         raise _unknown(sha256) from None
-    return _all(context, first, pieces)
+    return _all(context, first, reading)
 
 
-async def _all(context: Context, piece: bytes, pieces: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+async def _all(context: Context, chunk: bytes, reading: _Reading) -> AsyncIterator[bytes]:
     try:
-        while piece:
-            yield piece
-            piece = await context.in_store_thread(lambda: next(pieces, b""))
+        while chunk:
+            yield chunk
+            chunk = await context.in_store_thread(reading.next)
     finally:
-        pieces.close()
+        context.store_threads.submit(reading.close)
 
 
 def _unknown(sha256: str) -> NotFoundError:

@@ -107,8 +107,8 @@ class RoundRecord:
         return self.progress.state
 
     @property
-    def ids(self) -> dict[str, object]:
-        """What names the round in a log."""
+    def ids(self) -> dict[str, str | int]:
+        """What names the round in logs and traces."""
         return {"task_id": self.task.task_id, "round_id": self.round_id, "round_number": self.round_number}
 
 

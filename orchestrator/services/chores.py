@@ -7,6 +7,7 @@ round is completed in one transaction with its checkpoint and its result, so is 
 
 import uuid
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sqlalchemy import Connection
 
@@ -31,6 +32,7 @@ class ShardClaim:
     checkpoint: CheckpointRecord
     shard_id: str
     contributions: tuple[ContributionRecord, ...]
+    name: ClassVar[str] = "sum a shard"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class ClosingClaim:
     shards: tuple[ShardRecord, ...]
     rest: tuple[ContributionRecord, ...]
     reports: tuple[ContributionRecord, ...]
+    name: ClassVar[str] = "close a round"
 
 
 Claim = ShardClaim | ClosingClaim

@@ -54,7 +54,9 @@ async def report(context: Context, token: str, assignment_id: str, message: Repo
     if earlier is not None:
         return earlier
     check_open(assignment)
-    await context.in_check_thread(lambda: _check_report(context, device, assignment, message))
+    size_bytes = assignment.round.task.work.update_size_bytes if message.update is not None else 0
+    async with context.checking.taken(size_bytes):
+        await context.in_store_thread(lambda: _check_report(context, device, assignment, message))
     settled = await context.database.write(
         lambda tx: settle(tx, own_assignment(tx, device, assignment_id), message, context.clock())
     )

@@ -75,8 +75,13 @@ class OrchestratorServer(Server):
                 return _document(memory.released(token, label))
             case ("GET", "resources", sha256):
                 chunks: list[bytes] = []
-                memory.fetch(token, Resource(sha256, len(memory.resources.get(sha256, b""))), chunks.append)
-                return Answer(200, b"".join(chunks), {"Content-Type": routes.OCTETS})
+                size = len(memory.resources.get(sha256, b""))
+                offset = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+                memory.fetch(token, Resource(sha256, size), offset, chunks.append)
+                headers = {"Content-Type": routes.OCTETS}
+                if offset:
+                    headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
+                return Answer(206 if offset else 200, b"".join(chunks), headers)
             case ("POST", "assignments", assignment_id, "upload"):
                 return _document(memory.plan_upload(token, assignment_id, codec.loads(Resource, body)))
             case ("PUT", "assignments", _, "update"):

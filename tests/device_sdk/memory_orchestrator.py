@@ -161,8 +161,8 @@ class MemoryOrchestrator:
     def released(self, token: str, label: str) -> ReleasedModel:
         return self._answer("released", label.encode(), lambda: self._released(label), token)
 
-    def fetch(self, token: str, resource: Resource, write: Callable[[bytes], object]) -> None:
-        self._answer("fetch", resource.sha256.encode(), lambda: self._fetch(resource, write), token)
+    def fetch(self, token: str, resource: Resource, offset: int, write: Callable[[bytes], object]) -> None:
+        self._answer("fetch", resource.sha256.encode(), lambda: self._fetch(resource, offset, write), token)
 
     def plan_upload(self, token: str, assignment_id: str, update: Resource) -> Upload:
         return self._answer("plan_upload", codec.dumps(update), lambda: self._plan_upload(assignment_id, update), token)
@@ -239,11 +239,11 @@ class MemoryOrchestrator:
             raise RefusedError(ErrorCode.NOT_FOUND, 404, f"there is no model {label!r}")
         return self.models[label]
 
-    def _fetch(self, resource: Resource, write: Callable[[bytes], object]) -> None:
+    def _fetch(self, resource: Resource, offset: int, write: Callable[[bytes], object]) -> None:
         if resource.sha256 not in self.resources:
             raise RefusedError(ErrorCode.NOT_FOUND, 404, "there is no such resource")
         data = self.resources[resource.sha256][: resource.size_bytes]
-        for start in range(0, len(data), 10_000):
+        for start in range(offset, len(data), 10_000):
             write(data[start : start + 10_000])
 
     def _plan_upload(self, assignment_id: str, update: Resource) -> Upload:

@@ -85,7 +85,14 @@ def test_nobody_there() -> None:
 def test_an_answer_that_ends_too_early() -> None:
     short = Answer(200, b"0123", {"Content-Length": "10"})
     with serving(Scripted(short)) as url, pytest.raises(TransportError):
-        HttpTransport(url).fetch("token", Resource("0" * 64, 10), list[bytes]().append)
+        HttpTransport(url).fetch("token", Resource("0" * 64, 10), 0, list[bytes]().append)
+
+
+def test_an_answer_that_does_not_know_about_ranges_is_taken_from_where_it_was_asked() -> None:
+    chunks: list[bytes] = []
+    with serving(Scripted(Answer(200, b"0123456789"))) as url:
+        HttpTransport(url).fetch("token", Resource("0" * 64, 10), 4, chunks.append)
+    assert b"".join(chunks) == b"456789"
 
 
 @pytest.mark.parametrize(

@@ -13,19 +13,23 @@ from wire.messages import Resource
 
 
 class Origin:
-    """Hands out bytes, and counts how often."""
+    """Hands out bytes, and remembers from where; a call is cut after so many bytes, if it is to be."""
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
-        self.fetched = 0
+        self.offsets: list[int] = []
+        self.cut_after: int | None = None
 
     def keep(self, data: bytes) -> Resource:
         self.contents[digest(data)] = data
         return Resource(digest(data), len(data))
 
-    def fetch(self, resource: Resource, write: Callable[[bytes], object]) -> None:
-        self.fetched += 1
-        write(self.contents[resource.sha256])
+    def fetch(self, resource: Resource, offset: int, write: Callable[[bytes], object]) -> None:
+        self.offsets.append(offset)
+        data = self.contents[resource.sha256][offset:]
+        write(data[: self.cut_after])
+        if self.cut_after is not None:
+            raise TransportError("cut")
 
 
 def cache_of(folder: Path) -> tuple[Origin, ResourceCache]:
@@ -38,7 +42,32 @@ def test_a_resource_is_fetched_once(tmp_path: Path) -> None:
     resource = origin.keep(b"a plan")
     assert [cache.read(resource), cache.read(resource)] == [b"a plan", b"a plan"]
     assert ResourceCache(tmp_path / "cache", origin.fetch).read(resource) == b"a plan"
-    assert origin.fetched == 1
+    assert origin.offsets == [0]
+
+
+def test_a_download_that_was_cut_goes_on(tmp_path: Path) -> None:
+    origin, cache = cache_of(tmp_path)
+    resource = origin.keep(b"a plan of some length")
+    for origin.cut_after in (4, 0, 3):
+        with pytest.raises(TransportError, match="cut"):
+            cache.read(resource)
+    origin.cut_after = None
+    assert ResourceCache(tmp_path / "cache", origin.fetch).read(resource) == b"a plan of some length"
+    assert origin.offsets == [0, 4, 4, 7]
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {resource.sha256}
+
+
+@pytest.mark.parametrize("left", [b"a PLAN", b"a plan of some LENGTH", b"a plan of some length and more"])
+def test_one_that_goes_on_from_something_else_begins_anew(tmp_path: Path, left: bytes) -> None:
+    origin, cache = cache_of(tmp_path)
+    resource = origin.keep(b"a plan of some length")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f"{resource.sha256}.tmp").write_bytes(left)
+    if len(left) < resource.size_bytes:
+        with pytest.raises(TransportError, match="expected 21 bytes"):
+            cache.read(resource)
+    assert cache.read(resource) == b"a plan of some length"
+    assert origin.offsets[-1] == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"a pla", b"a plan?", b"A plan"])

@@ -127,7 +127,7 @@ def test_a_call_without_a_session_is_refused(transport: Transport) -> None:
     calls: list[Callable[[], object]] = [
         lambda: transport.check_in("stale", CHECK_IN),
         lambda: transport.released("stale", "released"),
-        lambda: transport.fetch("stale", resource, list[bytes]().append),
+        lambda: transport.fetch("stale", resource, 0, list[bytes]().append),
         lambda: transport.plan_upload("stale", "assignment-1", resource),
         lambda: transport.upload("stale", UploadPart("PUT", routes.update("assignment-1"), 0, 1), b"?"),
         lambda: transport.report("stale", "assignment-1", Report(Outcome.FAILED)),
@@ -144,8 +144,18 @@ def test_a_resource_arrives_in_chunks(
 ) -> None:
     data = bytes(index % 251 for index in range(size_bytes))
     chunks: list[bytes] = []
-    transport.fetch(member.token, orchestrator.keep(data), chunks.append)
+    transport.fetch(member.token, orchestrator.keep(data), 0, chunks.append)
     assert b"".join(chunks) == data
+
+
+@pytest.mark.parametrize("offset", [1, 65_536, 200_000])
+def test_the_rest_of_a_resource_arrives(
+    transport: Transport, orchestrator: MemoryOrchestrator, member: Member, offset: int
+) -> None:
+    data = bytes(index % 251 for index in range(200_001))
+    chunks: list[bytes] = []
+    transport.fetch(member.token, orchestrator.keep(data), offset, chunks.append)
+    assert b"".join(chunks) == data[offset:]
 
 
 def test_no_more_arrives_than_was_declared(
@@ -153,7 +163,7 @@ def test_no_more_arrives_than_was_declared(
 ) -> None:
     resource = orchestrator.keep(b"0123456789")
     chunks: list[bytes] = []
-    transport.fetch(member.token, Resource(resource.sha256, 4), chunks.append)
+    transport.fetch(member.token, Resource(resource.sha256, 4), 0, chunks.append)
     assert b"".join(chunks) == b"0123"
     assert transport.check_in(member.token, CHECK_IN).rejection is not None
 
@@ -161,7 +171,7 @@ def test_no_more_arrives_than_was_declared(
 def test_a_refused_resource_writes_nothing(transport: Transport, member: Member) -> None:
     chunks: list[bytes] = []
     with pytest.raises(RefusedError) as refusal:
-        transport.fetch(member.token, Resource("0" * 64, 10), chunks.append)
+        transport.fetch(member.token, Resource("0" * 64, 10), 0, chunks.append)
     assert refusal.value.code == ErrorCode.NOT_FOUND
     assert not chunks
 

@@ -1,6 +1,9 @@
 """Resources, unknown paths, bodies that are too large or no JSON: what HTTP itself brings along."""
 
+import logging
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +53,22 @@ def test_a_resource_that_is_known_is_not_sent_again(plan: Orchestrator) -> None:
     for other in ('"other"', DIGEST):
         assert get(plan, routes.resource(DIGEST), If_None_Match=other).status == 200
     assert get(plan, routes.resource("0" * 64), If_None_Match="*").status == 404
+
+
+def test_a_device_that_hangs_up_after_the_last_byte_troubles_nobody(
+    plan: Orchestrator, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = routes.resource(DIGEST)
+    request = f"GET {path} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {plan.api_key}\r\n\r\n".encode()
+    host, port = urlsplit(plan.url).netloc.split(":")
+    for _ in range(200):
+        with socket.create_connection((host, int(port)), timeout=10) as connection, connection.makefile("rb") as answer:
+            connection.sendall(request)
+            while answer.readline().strip():
+                pass
+            assert answer.read(len(DATA)) == DATA
+    assert get(plan, path).status == 200
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize(

@@ -136,16 +136,43 @@ def test_a_receiver_without_the_extra_is_refused(monkeypatch: pytest.MonkeyPatch
         tracing.provider_from({tracing.VARIABLES[0]: "http://127.0.0.1:4318"})
 
 
-def test_a_request_is_a_span_in_its_callers_trace(tmp_path: Path) -> None:
+@pytest.fixture
+def written() -> io.StringIO:
+    """Where the spans of `traced` go, as JSON."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def traced(tmp_path: Path, written: io.StringIO) -> Orchestrator:
     pytest.importorskip("opentelemetry.sdk", reason="needs the [telemetry] extra")
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
-    written = io.StringIO()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=written)))
+    to_json = ConsoleSpanExporter(out=written, formatter=lambda span: span.to_json(indent=None) + "\n")
+    provider.add_span_processor(SimpleSpanProcessor(to_json))
     own = Orchestrator(tmp_path / "data", tracer_provider=provider)
     own.start()
+    return own
+
+
+def test_a_sum_is_a_span_with_its_round(traced: Orchestrator, written: io.StringIO) -> None:
+    try:
+        garden = traced.population("garden")
+        task = garden.push(rounds=1, cohort=1)
+        device = garden.device()
+        device.finish(device.work(), encoded())
+        garden.task_in(task.task_id, "completed")
+    finally:
+        traced.stop()
+    (span,) = (
+        span for line in written.getvalue().splitlines() if (span := json.loads(line))["name"] == "close a round"
+    )
+    assert (span["attributes"]["task_id"], span["attributes"]["round_number"]) == (task.task_id, 1)
+
+
+def test_a_request_is_a_span_in_its_callers_trace(traced: Orchestrator, written: io.StringIO) -> None:
+    own = traced
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     try:
