@@ -74,8 +74,8 @@ class RoundPolicy:
         keep_every: with `keep_last`, checkpoints of every so-many-th round are kept too.
         concurrency: so many devices are at work at any time, and a report counts in whichever round is open when it
             comes; None for rounds that wait for their own devices. A round ends with `cohort` reports, the buffer of
-            FedBuff, which is the report goal too; no deadline ends it, and `reporting_deadline_seconds` is a device's
-            own, from its selection on.
+            FedBuff, which is the report goal too; no deadline ends it, but with `minimum_reports` it goes on where all
+            devices had their turn. `reporting_deadline_seconds` is a device's own, from its selection on.
         staleness_exponent: an update counts (1 + τ)^-a in a round that is τ rounds after the one that its device was
             selected for; this is a, 0 for no such weight.
         maximum_staleness: nobody waits for an update that would be staler, in rounds; None for no such bound.
