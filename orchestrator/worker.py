@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from orchestrator.context import WorkerContext
-from orchestrator.db import queries
 from orchestrator.db.records import TaskRecord
 from orchestrator.domain.sums import RENEWAL_SECONDS
 from orchestrator.domain.tasks import TaskState
@@ -97,7 +96,7 @@ class Worker:
             reason = f"the broadcast of the next round could not be prepared: {error}"
             log.exception("task %s failed", task.name, extra={"task_id": task.task_id})
             await self._write(
-                lambda tx: queries.tasks.end(tx, task.task_id, TaskState.FAILED, self._context.clock(), reason)
+                lambda tx: round_clock.end_task(tx, task.task_id, TaskState.FAILED, self._context.clock(), reason)
             )
             return
         await self._write(
@@ -139,7 +138,7 @@ class Worker:
             case ClosingClaim():
                 sums = [shard.sum for shard in claimed.shards if shard.sum is not None]
                 result = await self._in_thread(
-                    lambda: work.close(round_, claimed.checkpoint.resource, sums, claimed.rest, claimed.metrics)
+                    lambda: work.close(round_, claimed.checkpoint.resource, sums, claimed.rest, claimed.reports)
                 )
                 if await self._write(lambda tx: chores.complete_round(tx, claimed, result, self._context.clock())):
                     said = "round %d of %s: completed %s"

@@ -17,6 +17,7 @@ ID_CHARACTERS = 16  # of a secret's hash, which is its public id
 MAX_TASK_SECONDS = 10 * 365 * 24 * 3600.0
 MAX_STOP_ROUNDS = 1000
 MAX_PRIORITY = 1e6
+MAX_STALENESS_EXPONENT = 10.0
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}")
 
 
@@ -71,6 +72,13 @@ class RoundPolicy:
         time_limit_seconds: from the task's beginning on; no round begins later, and one that has devices goes on.
         keep_last: so many of the newest checkpoints are kept, besides labelled ones; None for all.
         keep_every: with `keep_last`, checkpoints of every so-many-th round are kept too.
+        concurrency: so many devices are at work at any time, and a report counts in whichever round is open when it
+            comes; None for rounds that wait for their own devices. A round ends with `cohort` reports, the buffer of
+            FedBuff, which is the report goal too; no deadline ends it, but with `minimum_reports` it goes on where all
+            devices had their turn. `reporting_deadline_seconds` is a device's own, from its selection on.
+        staleness_exponent: an update counts (1 + τ)^-a in a round that is τ rounds after the one that its device was
+            selected for; this is a, 0 for no such weight.
+        maximum_staleness: nobody waits for an update that would be staler, in rounds; None for no such bound.
     """
 
     rounds: int = 10
@@ -91,8 +99,12 @@ class RoundPolicy:
     time_limit_seconds: float | None = None
     keep_last: int | None = None
     keep_every: int | None = None
+    concurrency: int | None = None
+    staleness_exponent: float = 0.5
+    maximum_staleness: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_asynchronous()
         if not 1 <= self.minimum <= self.goal <= self.cohort:
             raise ValueError(
                 "expected 1 <= minimum_reports <= report_goal <= cohort, "
@@ -110,6 +122,26 @@ class RoundPolicy:
             raise ValueError(f"the deadlines are more than 0 and at most {MAX_DEADLINE_SECONDS:g} seconds")
         self._check_devices()
         self._check_lifetime()
+
+    def _check_asynchronous(self) -> None:
+        if self.concurrency is None:
+            defaults = (RoundPolicy.staleness_exponent, RoundPolicy.maximum_staleness)
+            if (self.staleness_exponent, self.maximum_staleness) != defaults:
+                raise ValueError(
+                    "staleness_exponent and maximum_staleness are for asynchronous rounds; say `concurrency` too"
+                )
+            return
+        if not 1 <= self.concurrency <= MAX_COHORT:
+            raise ValueError(f"concurrency is 1 to {MAX_COHORT}, found {self.concurrency}")
+        if self.goal != self.cohort:
+            raise ValueError(
+                "an asynchronous round ends with the reports of its `cohort`, whoever else is at work; leave "
+                f"`report_goal` out, found a goal of {self.report_goal} and a cohort of {self.cohort}"
+            )
+        if not 0 <= self.staleness_exponent <= MAX_STALENESS_EXPONENT:
+            raise ValueError(f"staleness_exponent is 0 to {MAX_STALENESS_EXPONENT:g}, found {self.staleness_exponent}")
+        if self.maximum_staleness is not None and not 0 <= self.maximum_staleness <= MAX_COUNT:
+            raise ValueError(f"maximum_staleness is 0 to {MAX_COUNT}, found {self.maximum_staleness}")
 
     def _check_devices(self) -> None:
         for version in (self.minimum_sdk_version, *self.interpreters.values()):
@@ -133,6 +165,16 @@ class RoundPolicy:
                 raise ValueError(f"{name} is 1 to {MAX_COUNT}, found {count}")
         if self.keep_every is not None and self.keep_last is None:
             raise ValueError("keep_every says what is kept besides the newest checkpoints; say `keep_last` too")
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether a report counts in the round that is open when it comes."""
+        return self.concurrency is not None
+
+    @property
+    def places(self) -> int:
+        """How many devices may be at work at a time."""
+        return self.cohort if self.concurrency is None else self.concurrency
 
     @property
     def goal(self) -> int:

@@ -26,6 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{phase}-deadline-seconds", type=float, default=seconds, help=f"of the {phase} (default: %(default)s)"
         )
     rounds.add_argument("--priority", type=float, default=defaults.priority, help="its share beside other tasks (1)")
+    rounds.add_argument(
+        "--concurrency", type=int, metavar="DEVICES", help="at work at any time: asynchronous rounds of cohort reports"
+    )
+    rounds.add_argument(
+        "--staleness-exponent",
+        type=float,
+        default=defaults.staleness_exponent,
+        metavar="A",
+        help="with --concurrency, an update counts (1 + its staleness)^-A (default: %(default)s)",
+    )
+    rounds.add_argument("--maximum-staleness", type=int, metavar="ROUNDS", help="of an update (default: no bound)")
     _add_devices(parser.add_argument_group("devices"), defaults)
     _add_lifetime(parser.add_argument_group("lifetime"), defaults)
 
@@ -95,6 +106,9 @@ def policy_of(arguments: argparse.Namespace) -> RoundPolicy:
         time_limit_seconds=arguments.time_limit_seconds,
         keep_last=arguments.keep_last,
         keep_every=arguments.keep_every,
+        concurrency=arguments.concurrency,
+        staleness_exponent=arguments.staleness_exponent,
+        maximum_staleness=arguments.maximum_staleness,
     )
 
 

@@ -121,6 +121,7 @@ class AssignmentRecord:
     device_id: str
     state: AssignmentState
     seed: int
+    assigned_at: float
     update_sha256: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -140,11 +141,16 @@ class CheckpointRecord:
 
 @dataclass(frozen=True)
 class ContributionRecord:
-    """What a completed report brought: all that the sum of its round needs."""
+    """What a completed report brought: all that the sum of its round needs.
+
+    Attributes:
+        staleness: how many rounds lie between the one that its device was selected for and the one that counts it.
+    """
 
     assignment_id: str
     update_sha256: str | None
     metrics: dict[str, float]
+    staleness: int
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def assignment(row: Row[Any]) -> AssignmentRecord:
         device_id=row.assignment__device_id,
         state=AssignmentState(row.assignment__state),
         seed=row.assignment__seed,
+        assigned_at=row.assignment__assigned_at,
         update_sha256=row.assignment__update_sha256,
         metrics=row.assignment__metrics,
         reason=row.assignment__reason,
@@ -140,9 +141,17 @@ def assignment(row: Row[Any]) -> AssignmentRecord:
 
 
 def select_contributions() -> Select[Any]:
-    """What completed reports brought, for `contribution`, always in the same order."""
+    """What completed reports brought that a round counts, for `contribution`, always in the same order."""
+    begun, counting = t.rounds.alias("begun"), t.rounds.alias("counting")
     return (
-        select(t.assignments.c.assignment_id, t.assignments.c.update_sha256, t.assignments.c.metrics)
+        select(
+            t.assignments.c.assignment_id,
+            t.assignments.c.update_sha256,
+            t.assignments.c.metrics,
+            (counting.c.round_number - begun.c.round_number).label("staleness"),
+        )
+        .join(begun, begun.c.round_id == t.assignments.c.round_id)
+        .join(counting, counting.c.round_id == t.assignments.c.counted_in)
         .where(t.assignments.c.state == AssignmentState.REPORTED.value)
         .order_by(t.assignments.c.assignment_id)
     )
@@ -150,7 +159,7 @@ def select_contributions() -> Select[Any]:
 
 def contribution(row: Row[Any]) -> ContributionRecord:
     """A row of `select_contributions`."""
-    return ContributionRecord(row.assignment_id, row.update_sha256, row.metrics)
+    return ContributionRecord(row.assignment_id, row.update_sha256, row.metrics, row.staleness)
 
 
 def shard(row: Row[Any]) -> ShardRecord:

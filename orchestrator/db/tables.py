@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 _NAMES = {
@@ -29,6 +30,7 @@ _NAMES = {
 metadata = MetaData(naming_convention=_NAMES)
 
 ID = String(36)
+IS_OUT = "state = 'assigned'"
 DIGEST = String(64)
 
 api_keys = Table(
@@ -153,7 +155,7 @@ rounds = Table(
     Column("broadcast_size_bytes", BigInteger, nullable=False),
     Column("assigned", Integer, nullable=False),
     Column("reported", Integer, nullable=False),
-    Column("settled", Integer, nullable=False),  # declined or failed on the device
+    Column("settled", Integer, nullable=False),  # ended without a report
     Column("created_at", Float, nullable=False),
     Column("first_assigned_at", Float),
     Column("reporting_since", Float),
@@ -199,6 +201,11 @@ assignments = Table(
     Column("metrics", JSON, nullable=False),
     Column("reason", String(500), nullable=False),
     Column("shard_id", ForeignKey(shards.c.shard_id), index=True),  # the sum that holds its update
+    # The round that counts its report: its own, or the one that was open when an asynchronous one came.
+    Column("counted_in", ForeignKey(rounds.c.round_id)),
+    Index(None, "counted_in", "state"),
+    # Of all there ever were, those that are out; a query has to say so in the same words (queries.assignments).
+    Index(None, "assigned_at", sqlite_where=text(IS_OUT), postgresql_where=text(IS_OUT)),
     # A device takes part in a round once; the row is also what makes a claim safe to repeat.
     UniqueConstraint("round_id", "device_id"),
 )

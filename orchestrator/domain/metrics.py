@@ -5,7 +5,7 @@ rounded (`math.fsum`), so that they do not depend on the order in which devices 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _SUM, _COUNT = "_sum", "_count"
 
@@ -28,6 +28,11 @@ def combine(reports: Iterable[Mapping[str, float]]) -> dict[str, float]:
         elif not (name.endswith(_COUNT) and name.removesuffix(_COUNT) + _SUM in totals):
             combined[name] = total
     return {name: value for name, value in combined.items() if math.isfinite(value)}
+
+
+def of_staleness(stalenesses: Sequence[int]) -> dict[str, float]:
+    """How stale the updates of an asynchronous round were: the mean and the largest of theirs."""
+    return {"staleness": math.fsum(stalenesses) / len(stalenesses), "staleness_max": float(max(stalenesses))}
 
 
 def _total(values: Iterable[float]) -> float:

@@ -99,8 +99,8 @@ class Wanted:
 
     Attributes:
         per_second: devices, so that every round fills while it selects.
-        places: of the largest round.
-        within_seconds: the shortest time in which a round fills.
+        places: of the largest round whose devices come together.
+        within_seconds: the shortest time in which such a round fills.
     """
 
     per_second: float = 0.0
@@ -112,15 +112,16 @@ def wanted(policies: Iterable[tuple[RoundPolicy, bool]]) -> Wanted:
     """What rounds of these policies need; each with whether it is of a task that reads another's checkpoints.
 
     A round that no longer selects counts like one that does: its task's next round comes, and devices that are told to
-    stay away now would not be there.
+    stay away now would not be there. Asynchronous rounds want their places filled as fast, but need nobody together.
     """
     rounds = list(policies)
+    together = [policy for policy, _ in rounds if not policy.is_asynchronous]
     return Wanted(
         per_second=sum(
-            policy.cohort / policy.selection_deadline_seconds / _share(policy, reads) for policy, reads in rounds
+            policy.places / policy.selection_deadline_seconds / _share(policy, reads) for policy, reads in rounds
         ),
-        places=max((policy.cohort for policy, _ in rounds), default=0),
-        within_seconds=min((policy.selection_deadline_seconds for policy, _ in rounds), default=inf),
+        places=max((policy.cohort for policy in together), default=0),
+        within_seconds=min((policy.selection_deadline_seconds for policy in together), default=inf),
     )
 
 

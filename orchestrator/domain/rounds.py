@@ -12,6 +12,11 @@ had its turn, the round goes on at once with the reports that it needs, and is a
 that whoever waits for it hears why. (One with some reports, too few, waits to its deadline: they would be lost.)
 Devices that cannot work would then meet a new round at every check-in; so after several abandoned rounds the next one
 begins later and later, up to the time of a selection.
+
+An asynchronous round is a step of FedBuff's server (Nguyen et al., 2022). It has no devices of its own: so many of its
+task's are at work at any time, each with the broadcast of the round that selected it, and a report counts in whichever
+round is open when it comes. So nothing is lost by waiting, and no deadline ends a round: with its reports it is summed,
+and who is at work goes on, each up to a deadline of its own.
 """
 
 from collections.abc import Sequence
@@ -55,9 +60,9 @@ class Progress:
     """What the rule needs to know of a round.
 
     Attributes:
-        assigned: devices selected so far.
+        assigned: devices selected so far; of an asynchronous round also those that it found at work.
         reported: completed reports, each of which will be counted.
-        settled: assignments that ended without an update (declined or failed).
+        settled: assignments that ended without an update (declined or failed; in an asynchronous round also expired).
         first_assigned_at, reporting_since: moments, None where they have not come.
     """
 
@@ -96,6 +101,8 @@ def due_transition(
         others_may_come: whether there is a device that the round has not had yet; asked only where `is_deserted`.
     """
     match progress.state:
+        case RoundState.SELECTION if policy.is_asynchronous:
+            return _due_while_asynchronous(progress, policy, others_may_come)
         case RoundState.SELECTION:
             return _due_in_selection(progress, policy, now, others_may_come)
         case RoundState.REPORTING:
@@ -130,6 +137,13 @@ def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float, other
     )
 
 
+def _due_while_asynchronous(progress: Progress, policy: RoundPolicy, others_may_come: bool) -> Transition | None:
+    nobody_left = is_deserted(progress) and not others_may_come
+    if progress.reported >= policy.goal or (nobody_left and progress.reported >= policy.minimum):
+        return Transition(RoundState.REPORTING)
+    return None
+
+
 def _due_in_reporting(progress: Progress, policy: RoundPolicy, now: float) -> Transition | None:
     if progress.reported >= policy.goal:
         return Transition(RoundState.AGGREGATION)
@@ -155,8 +169,17 @@ def rest_seconds(newest_states: Sequence[RoundState], policy: RoundPolicy) -> fl
     return min(2.0 ** (abandoned - 2), policy.selection_deadline_seconds)
 
 
-def seconds_left(progress: Progress, policy: RoundPolicy, now: float) -> float:
-    """How long a device that is selected now has until the last moment for its report."""
+def is_left_by_all(progress: Progress, policy: RoundPolicy) -> bool:
+    """Whether a round has nothing to lose: nobody has come yet, or an asynchronous one has nobody at work any more."""
+    if policy.is_asynchronous:
+        return progress.outstanding == 0 and progress.reported < policy.minimum
+    return progress.assigned == 0
+
+
+def seconds_left(progress: Progress, policy: RoundPolicy, assigned_at: float, now: float) -> float:
+    """How long a device that was selected at a moment has until the last one for its report."""
+    if policy.is_asynchronous:
+        return max(0.0, assigned_at + policy.reporting_deadline_seconds - now)
     selecting_since = now if progress.first_assigned_at is None else progress.first_assigned_at
     selection_ends = selecting_since + policy.selection_deadline_seconds
     reporting_since = selection_ends if progress.reporting_since is None else progress.reporting_since

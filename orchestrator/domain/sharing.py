@@ -8,6 +8,9 @@ another from ever being full. So tasks share devices round by round:
 - Which round begins next is drawn, task i with the weight priority_i / cohort_i: then a task that begins n_i rounds of
   c_i devices has n_i × c_i of them, in proportion to its priority. Every weight is positive: no task waits for ever.
 
+- An asynchronous round takes devices one by one for ever. Each of them is a beginning of its own, of one device, so its
+  task too has its share, and rounds that have begun fill before it.
+
 The draw is a race of exponential clocks, the least of -log(1 - u) / weight: the first is task i with the probability
 w_i / Σ w, and the order of the others follows from the same rule (Efraimidis and Spirakis, "Weighted random sampling
 with a reservoir", 2006). It needs no counters, so replicas need not agree on any.

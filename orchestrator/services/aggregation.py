@@ -5,13 +5,14 @@ is drawn anew when a round is closed again, and only the one whose transaction i
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.db.records import ContributionRecord, RoundRecord, TaskRecord
 from orchestrator.domain import metrics as round_metrics
 from orchestrator.storage.protocol import Store
 from plans import bundle, server
+from plans.accumulators.staleness import staleness_weight, weighed
 from plans.accumulators.work import WorkAccumulator
 from plans.program import Program
 from wire import tensors
@@ -74,15 +75,18 @@ class Aggregator:
         checkpoint: Resource,
         partial_sums: Iterable[Resource],
         rest: Iterable[ContributionRecord],
-        reported_metrics: Iterable[Mapping[str, float]],
+        reports: Sequence[ContributionRecord],
     ) -> RoundResult:
         """The result of a round, of the sums of its shards and what is in none. Memory holds one of them at a time.
+
+        Args:
+            reports: all that the round counts.
 
         Raises:
             PlanError: an update does not belong into the sum, or the plan's `update_state` failed.
         """
         task = round_.task
-        metrics = round_metrics.combine(reported_metrics)
+        metrics = round_metrics.combine(one.metrics for one in reports)
         if task.work.update_state is None:
             return RoundResult(None, None, metrics)
         state = self._state(round_, checkpoint)
@@ -100,7 +104,10 @@ class Aggregator:
             temp=temp,
         )
         result = self._store.put(tensors.encode(updated.result)) if task.work.result else None
-        return RoundResult(self._store.put(tensors.encode(updated.state)), result, metrics | updated.metrics)
+        metrics |= updated.metrics
+        if task.policy.is_asynchronous:
+            metrics |= round_metrics.of_staleness([one.staleness for one in reports])
+        return RoundResult(self._store.put(tensors.encode(updated.state)), result, metrics)
 
     def _accumulator(self, round_: RoundRecord, known: Tensors) -> WorkAccumulator:
         task = round_.task
@@ -115,7 +122,10 @@ class Aggregator:
         for one in contributions if task.work.update else ():
             update = Resource(one.update_sha256 or "", task.work.update_size_bytes)
             data = self._store.read_update(one.assignment_id, update)
-            running.accumulate(tensors.decode_as(task.work.update_specs, data))
+            values = tensors.decode_as(task.work.update_specs, data)
+            # Nothing is stale in rounds that wait for their devices, so all of them count in full.
+            weight = staleness_weight(one.staleness, task.policy.staleness_exponent)
+            running.accumulate(weighed(task.work, values, weight))
 
     def _temp(self, round_: RoundRecord) -> dict[str, Array]:
         if round_.temp is None:

@@ -67,7 +67,10 @@ def _assignment(
     fitting = [round_ for round_ in open_rounds if _may_select(tx, device, message, round_)]
     draws = [randomness.random() for _ in fitting]
     for round_ in sharing.in_turn([(_claim(round_), round_) for round_ in fitting], draws):
-        if queries.rounds.claim_place(tx, round_.round_id, round_.task.policy.cohort, now):
+        policy = round_.task.policy
+        if queries.rounds.claim_place(
+            tx, round_.round_id, policy.places, now, reports_free_places=policy.is_asynchronous
+        ):
             return _assign(tx, device, round_, randomness, now)
     return None
 
@@ -84,10 +87,15 @@ def _may_select(tx: Connection, device: DeviceRecord, message: CheckIn, round_: 
         task.work,
         reads=task.reads is not None,
     )
-    return (
-        reason is None
-        and not queries.assignments.took_part(tx, round_.round_id, device.device_id)
-        and _has_rested(tx, device, round_)
+    return reason is None and not _took_part(tx, device, round_) and _has_rested(tx, device, round_)
+
+
+def _took_part(tx: Connection, device: DeviceRecord, round_: RoundRecord) -> bool:
+    if queries.assignments.took_part(tx, round_.round_id, device.device_id):
+        return True
+    # So a round counts a device once, even one that an earlier round selected.
+    return round_.task.policy.is_asynchronous and queries.assignments.is_counted_in(
+        tx, round_.round_id, device.device_id
     )
 
 
@@ -101,6 +109,8 @@ def _has_rested(tx: Connection, device: DeviceRecord, round_: RoundRecord) -> bo
 
 def _claim(round_: RoundRecord) -> Claim:
     policy = round_.task.policy
+    if policy.is_asynchronous:
+        return Claim(None, policy.priority, 1)
     return Claim(round_.progress.first_assigned_at, policy.priority, policy.cohort)
 
 
@@ -110,7 +120,7 @@ def _assign(
     assignment_id, seed = str(uuid.uuid4()), randomness.getrandbits(31)
     queries.assignments.add(tx, assignment_id, round_.round_id, device.device_id, seed, now)
     advanced = round_clock.advance(tx, round_.round_id, now)
-    return AssignmentRecord(assignment_id, advanced, device.device_id, AssignmentState.ASSIGNED, seed)
+    return AssignmentRecord(assignment_id, advanced, device.device_id, AssignmentState.ASSIGNED, seed, now)
 
 
 def _message(assignment: AssignmentRecord, now: float, *, hears_of_updates: bool) -> Assignment:
@@ -124,7 +134,7 @@ def _message(assignment: AssignmentRecord, now: float, *, hears_of_updates: bool
         work=task.work_name,
         plan=task.signed_plan,
         broadcast=round_.broadcast,
-        deadline_seconds=rounds.seconds_left(round_.progress, task.policy, now),
+        deadline_seconds=rounds.seconds_left(round_.progress, task.policy, assignment.assigned_at, now),
         seed=assignment.seed,
         upload=_upload(assignment.assignment_id, task.work, hears_of_updates=hears_of_updates),
     )

@@ -17,7 +17,7 @@ from orchestrator.domain import sums
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.sums import LEASE_SECONDS, Chore, Shards, next_chore
 from orchestrator.domain.tasks import FAILED_ROUNDS_IN_A_ROW, TaskState
-from orchestrator.services import round_clock
+from orchestrator.services import asynchronous, round_clock
 from orchestrator.services.aggregation import RoundResult, RoundStart
 from plans.accumulators.work import is_summed_in_parts
 from wire.messages import Resource
@@ -41,7 +41,7 @@ class ClosingClaim:
 
     Attributes:
         checkpoint: the state that the round started from.
-        metrics: of every completed report.
+        reports: all that it counts.
     """
 
     round: RoundRecord
@@ -49,7 +49,7 @@ class ClosingClaim:
     checkpoint: CheckpointRecord
     shards: tuple[ShardRecord, ...]
     rest: tuple[ContributionRecord, ...]
-    metrics: tuple[dict[str, float], ...]
+    reports: tuple[ContributionRecord, ...]
     name: ClassVar[str] = "close a round"
 
 
@@ -120,7 +120,7 @@ def fail_round(tx: Connection, claimed: Claim, reason: str, now: float) -> bool:
     round_clock.end_round(tx, round_, RoundState.FAILED, now, reason)
     last = queries.rounds.last_states(tx, task_id, FAILED_ROUNDS_IN_A_ROW)
     if len(last) == FAILED_ROUNDS_IN_A_ROW and set(last) == {RoundState.FAILED}:
-        queries.tasks.end(tx, task_id, TaskState.FAILED, now, reason)
+        round_clock.end_task(tx, task_id, TaskState.FAILED, now, reason)
     return True
 
 
@@ -129,9 +129,10 @@ def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart
     task = queries.tasks.by_id(tx, task_id)
     if task is None or task.state is not TaskState.RUNNING or queries.rounds.open_of_task(tx, task_id):
         return
+    round_id = str(uuid.uuid4())
     queries.rounds.add(
         tx,
-        str(uuid.uuid4()),
+        round_id,
         task_id,
         queries.rounds.last_number(tx, task_id) + 1,
         reads_round=reads_round,
@@ -139,6 +140,9 @@ def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart
         temp=start.temp,
         now=now,
     )
+    if task.policy.is_asynchronous:
+        asynchronous.carry_over(tx, task, round_id, now)
+        round_clock.advance(tx, round_id, now)
 
 
 def _new_shard(tx: Connection, round_: RoundRecord, lease: Lease) -> ShardClaim:
@@ -161,7 +165,7 @@ def _closing(tx: Connection, round_: RoundRecord, lease: Lease, now: float) -> C
         _checkpoint(tx, round_),
         queries.shards.of_round(tx, round_.round_id),
         queries.assignments.contributions_in_no_shard(tx, round_.round_id),
-        tuple(one.metrics for one in queries.assignments.contributions(tx, round_.round_id)),
+        queries.assignments.contributions(tx, round_.round_id),
     )
 
 

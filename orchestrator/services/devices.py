@@ -6,7 +6,7 @@ from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.errors import NotFoundError
-from orchestrator.services import round_clock
+from orchestrator.services import asynchronous, round_clock
 from wire.operator_messages import DeviceView
 
 
@@ -36,8 +36,10 @@ def revoke(tx: Connection, device_id: str, now: float) -> DeviceRecord:
         while (owed := queries.assignments.open_of_device(tx, device_id)) is not None:
             reason = "the device was revoked"
             queries.assignments.end(tx, owed.assignment_id, AssignmentState.EXPIRED, now, reason=reason)
-            queries.rounds.count_ending(tx, owed.round.round_id, AssignmentState.EXPIRED)
-            round_clock.advance(tx, owed.round.round_id, now)
+            counting = asynchronous.counting_round(tx, owed.round)
+            if counting is not None:
+                queries.rounds.count_ending(tx, counting.round_id, AssignmentState.EXPIRED)
+                round_clock.advance(tx, counting.round_id, now)
     return existing_device(tx, device_id)
 
 

@@ -14,7 +14,7 @@ from orchestrator.db.records import AssignmentRecord, DeviceRecord, RoundRecord
 from orchestrator.domain import assignments, events, rounds, sums
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.errors import ConflictError, DamagedBlobError, InvalidRequestError, NotFoundError
-from orchestrator.services import round_clock, sessions
+from orchestrator.services import asynchronous, round_clock, sessions
 from orchestrator.signing import is_signed
 from plans.accumulators import contributions
 from plans.errors import ContributionError
@@ -95,9 +95,9 @@ def check_open(assignment: AssignmentRecord) -> None:
     """Refuse what comes for an assignment that has ended.
 
     Raises:
-        ConflictError: it was reported, or its round takes nothing more.
+        ConflictError: it was reported, or its round, which would have ended it, takes nothing more.
     """
-    if assignment.state is not AssignmentState.ASSIGNED or assignment.round.state not in rounds.ACCEPTS_REPORTS:
+    if assignment.state is not AssignmentState.ASSIGNED:
         raise ConflictError(
             f"round {assignment.round.round_number} of {assignment.round.task.name!r} takes nothing more from this "
             "assignment; check in again",
@@ -116,6 +116,7 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
         return Settled(earlier, is_work_due=False)
     check_open(assignment)
     state = assignments.STATE_AFTER[message.outcome]
+    counting = asynchronous.counting_round(tx, assignment.round)
     queries.assignments.end(
         tx,
         assignment.assignment_id,
@@ -124,13 +125,17 @@ def settle(tx: Connection, assignment: AssignmentRecord, message: Report, now: f
         update_sha256=_digest(message),
         metrics=message.metrics,
         reason="".join(character if character.isprintable() else " " for character in message.reason),
+        counted_in=counting.round_id if counting is not None and state is AssignmentState.REPORTED else None,
     )
-    queries.rounds.count_ending(tx, assignment.round.round_id, state)
+    receipt = ReportReceipt(assignment.assignment_id, message.outcome, _digest(message))
+    if counting is None:
+        return Settled(receipt, is_work_due=False)
+    queries.rounds.count_ending(tx, counting.round_id, state)
     if state is AssignmentState.REPORTED:
-        _tell_of_report(tx, assignment.round, now)
-    round_ = round_clock.advance(tx, assignment.round.round_id, now)
+        _tell_of_report(tx, counting, now)
+    round_ = round_clock.advance(tx, counting.round_id, now)
     is_work_due = round_.state not in rounds.ACCEPTS_REPORTS or sums.may_be_due(round_.progress, round_.sharded)
-    return Settled(ReportReceipt(assignment.assignment_id, message.outcome, _digest(message)), is_work_due)
+    return Settled(receipt, is_work_due)
 
 
 def _tell_of_report(tx: Connection, round_: RoundRecord, now: float) -> None:

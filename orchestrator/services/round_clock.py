@@ -10,6 +10,7 @@ from orchestrator.db.records import CheckpointRecord, RoundRecord, TaskRecord
 from orchestrator.domain import retention, rounds, sums, tasks
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
+from orchestrator.services import asynchronous
 from wire.messages import Resource
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ class Due:
 def tick(tx: Connection, now: float) -> Due:
     """Take every transition that is due, end tasks that are complete, and say what else waits."""
     for round_ in queries.rounds.open_ones(tx):
+        if round_.task.policy.is_asynchronous:
+            asynchronous.expire_overdue(tx, round_, now)
         if not _is_too_late_for(tx, round_, now):
             advance(tx, round_.round_id, now)
     open_rounds = queries.rounds.open_ones(tx)
@@ -68,9 +71,11 @@ def _others_may_come(tx: Connection, round_: RoundRecord, now: float) -> bool:
 
 
 def _is_too_late_for(tx: Connection, round_: RoundRecord, now: float) -> bool:
-    """End a round that nobody has come to where its task's time is over."""
+    """End a round that nobody has come to, or that nobody works for, where its task's time is over."""
     task = round_.task
-    if round_.progress.assigned or not tasks.time_is_over(task.policy, task.created_at, now):
+    if not rounds.is_left_by_all(round_.progress, task.policy) or not tasks.time_is_over(
+        task.policy, task.created_at, now
+    ):
         return False
     return end_round(tx, round_, RoundState.CANCELLED, now, "the task's time is over")
 
@@ -81,7 +86,7 @@ def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, no
             queries.rounds.move(tx, round_.round_id, round_.state, transition.state, now, reporting_since=now)
         case RoundState.AGGREGATION:
             queries.rounds.move(tx, round_.round_id, round_.state, transition.state, now)
-            queries.assignments.expire(tx, round_.round_id, now)
+            _expire_left_out(tx, round_, now)
         case _:
             given = queries.assignments.reasons_given(tx, round_.round_id, _REASONS_SHOWN)
             end_round(tx, round_, transition.state, now, "; ".join([transition.reason, *given]))
@@ -95,6 +100,16 @@ def _take(tx: Connection, round_: RoundRecord, transition: rounds.Transition, no
     )
 
 
+def _expire_left_out(tx: Connection, round_: RoundRecord, now: float) -> None:
+    """End the assignments whose reports would come too late for every round to come."""
+    task = round_.task
+    if not task.policy.is_asynchronous:
+        queries.assignments.expire(tx, round_.round_id, now)
+    elif task.policy.maximum_staleness is not None:
+        oldest = round_.round_number + 1 - task.policy.maximum_staleness
+        queries.assignments.expire_of_task(tx, task.task_id, now, selected_before=oldest)
+
+
 def end_round(
     tx: Connection,
     round_: RoundRecord,
@@ -104,7 +119,13 @@ def end_round(
     metrics: dict[str, float] | None = None,
     result: Resource | None = None,
 ) -> bool:
-    """End a round; False where it was not in that state any more."""
+    """End a round; False where it was not in that state any more.
+
+    An asynchronous one that is cancelled, as its task ends or goes back, ends all that its task's devices do.
+    """
+    is_asynchronous = round_.task.policy.is_asynchronous
+    if is_asynchronous and state is RoundState.CANCELLED:
+        asynchronous.drop_all(tx, round_, now)
     ended = queries.rounds.move(
         tx,
         round_.round_id,
@@ -117,8 +138,18 @@ def end_round(
         result_sha256=None if result is None else result.sha256,
         result_size_bytes=None if result is None else result.size_bytes,
     )
-    if ended:
+    if ended and not is_asynchronous:
         queries.assignments.expire(tx, round_.round_id, now)
+    return ended
+
+
+def end_task(
+    tx: Connection, task_id: str, state: TaskState, now: float, failure: str = "", completed_because: str = ""
+) -> bool:
+    """End a task, and what its devices do; False where it had ended already."""
+    ended = queries.tasks.end(tx, task_id, state, now, failure, completed_because)
+    if ended:
+        queries.assignments.expire_of_task(tx, task_id, now)
     return ended
 
 
@@ -130,7 +161,7 @@ def _wants_round(tx: Connection, task: TaskRecord, now: float) -> bool:
     if reason is None and task.reads is not None and _has_ended(tx, task.reads):
         reason = "the task that it reads has ended"
     if reason is not None:
-        queries.tasks.end(tx, task.task_id, TaskState.COMPLETED, now, completed_because=reason)
+        end_task(tx, task.task_id, TaskState.COMPLETED, now, completed_because=reason)
         log.info("task %s is completed: %s", task.name, reason)
     return False
 

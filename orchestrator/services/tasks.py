@@ -15,8 +15,9 @@ from orchestrator.services import round_clock
 from orchestrator.signing import PlanSigner
 from orchestrator.storage.protocol import Store
 from plans import bundle, contract, manifest
+from plans.accumulators.staleness import check_weighable
 from plans.errors import PlanError, UnsupportedPlanError
-from plans.manifest import Manifest
+from plans.manifest import Manifest, Work
 from wire import tensors
 from wire.errors import ErrorCode
 from wire.messages import Resource
@@ -77,6 +78,7 @@ def push(tx: Connection, request: TaskRequest, plan: StoredPlan | None, signer: 
     except PlanError as error:
         raise InvalidRequestError(str(error)) from None
     _check_reading(tx, request, work_name, plan_manifest)
+    _check_asynchronous(request, plan_manifest.work(work_name))
     task_id = str(uuid.uuid4())
     task = TaskRecord(
         task_id=task_id,
@@ -115,7 +117,7 @@ def cancel(tx: Connection, task_id: str, now: float) -> TaskRecord:
     task = existing_task(tx, task_id)
     if task.state is TaskState.CANCELLED:
         return task
-    if not queries.tasks.end(tx, task_id, TaskState.CANCELLED, now):
+    if not round_clock.end_task(tx, task_id, TaskState.CANCELLED, now):
         raise ConflictError(f"the task {task.name!r} is {task.state.value}; one that has ended cannot be cancelled")
     for round_ in queries.rounds.open_of_task(tx, task_id):
         round_clock.end_round(tx, round_, RoundState.CANCELLED, now, "the task was cancelled")
@@ -211,6 +213,15 @@ def _default_work(request: TaskRequest, plan_manifest: Manifest) -> str:
     if len(plan_manifest.works) == 1:
         return next(iter(plan_manifest.works))
     return "evaluate" if request.reads else "train"
+
+
+def _check_asynchronous(request: TaskRequest, work: Work) -> None:
+    if not request.policy.is_asynchronous:
+        return
+    try:
+        check_weighable(work)
+    except UnsupportedPlanError as error:
+        raise InvalidRequestError(str(error), ErrorCode.UNSUPPORTED_PLAN) from None
 
 
 def _check_reading(tx: Connection, request: TaskRequest, work_name: str, plan_manifest: Manifest) -> None:

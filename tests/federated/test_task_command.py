@@ -11,7 +11,7 @@ from wire.operator_messages import RoundPolicy, StopCondition
 EVERYTHING = {
     "rounds": "500",
     "cohort": "130",
-    "report-goal": "100",
+    "report-goal": "130",
     "minimum-reports": "80",
     "selection-deadline-seconds": "30",
     "reporting-deadline-seconds": "300",
@@ -28,6 +28,9 @@ EVERYTHING = {
     "time-limit-seconds": "86400",
     "keep-last": "10",
     "keep-every": "50",
+    "concurrency": "1000",
+    "staleness-exponent": "1",
+    "maximum-staleness": "20",
 }
 
 
@@ -46,7 +49,7 @@ def test_every_field_of_a_policy_has_its_option() -> None:
     assert found == RoundPolicy(
         rounds=500,
         cohort=130,
-        report_goal=100,
+        report_goal=130,
         minimum_reports=80,
         selection_deadline_seconds=30,
         reporting_deadline_seconds=300,
@@ -62,6 +65,9 @@ def test_every_field_of_a_policy_has_its_option() -> None:
         time_limit_seconds=86400,
         keep_last=10,
         keep_every=50,
+        concurrency=1000,
+        staleness_exponent=1.0,
+        maximum_staleness=20,
     )
     default = RoundPolicy()
     assert [field.name for field in fields(found) if getattr(found, field.name) == getattr(default, field.name)] == []
@@ -81,6 +87,8 @@ def test_an_interpreter_needs_no_version_and_a_bound_may_be_above() -> None:
         (("--attribute", "garden"), "expected NAME=VALUE"),
         (("--keep-every", "2"), "say `keep_last` too"),
         (("--interpreter", "ai-edge-litert=>2"), "a version is numbers with dots"),
+        (("--maximum-staleness", "2"), "say `concurrency` too"),
+        (("--concurrency", "9", "--report-goal", "3"), "leave `report_goal` out, found a goal of 3 and a cohort of 4"),
     ],
 )
 def test_options_that_say_no_policy_are_refused(options: tuple[str, ...], words: str) -> None:

@@ -34,6 +34,13 @@ def cycling(devices: int, wait: float, seconds: float, traffic: Traffic, seed: i
     return traffic
 
 
+def test_asynchronous_rounds_want_their_places_filled_and_nobody_together() -> None:
+    policy = RoundPolicy(cohort=10, concurrency=600, selection_deadline_seconds=60)
+    assert pacing.wanted([(policy, False)]) == Wanted(per_second=10.0)
+    beside = pacing.wanted([(policy, False), (RoundPolicy(cohort=30, selection_deadline_seconds=60), False)])
+    assert beside == Wanted(per_second=10.5, places=30, within_seconds=60)
+
+
 @pytest.mark.parametrize("wait", [2.0, 60.0, 900.0, 2400.0])
 @pytest.mark.parametrize("devices", [20, 3000])
 def test_the_size_of_a_population_is_estimated_from_its_check_ins(devices: int, wait: float) -> None:

@@ -2,8 +2,9 @@
 
 A machine that tries at random: devices check in, report, repeat themselves and fall silent; workers claim sums, die
 with them, and come back when they were given up; transactions are lost before their commit, answers after it. What the
-machine knows of it all is one thing: which updates were acknowledged. From these alone it works out every round anew,
-in one go, and compares bits.
+machine knows of it all is one thing: which updates were acknowledged, and when. From these alone it works out every
+round anew, in one go, and compares bits. Another machine does the same with asynchronous rounds, in which updates count
+that were begun some rounds before.
 """
 
 import shutil
@@ -11,10 +12,13 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+import numpy as np
+import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -25,7 +29,8 @@ from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord, RoundRecord
 from orchestrator.domain import sums
 from orchestrator.domain.paging import MOST_ROWS, PageRequest
-from orchestrator.domain.rounds import OPEN, RoundState
+from orchestrator.domain.rounds import ACCEPTS_REPORTS, OPEN, RoundState
+from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError
 from orchestrator.services import check_in, chores, reporting, round_clock
 from orchestrator.services.aggregation import Aggregator, RoundResult
@@ -36,7 +41,7 @@ from plans.accumulators.work import WorkAccumulator
 from plans.program import Program
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.device import METRICS, update_of
-from tests.orchestrator.rows import CHECK_IN, add_devices, task_of
+from tests.orchestrator.rows import CHECK_IN, add_devices, task_in, task_of
 from tests.orchestrator.test_round_steps import LIMITS, RANDOMNESS
 from tests.plans.linear import PLAN, TRAIN
 from tests.postgresql import PostgresqlServer, engine_on
@@ -54,14 +59,35 @@ POLICY = RoundPolicy(
     selection_deadline_seconds=20,
     reporting_deadline_seconds=40,
 )
+ASYNCHRONOUS = RoundPolicy(
+    rounds=4, cohort=3, minimum_reports=2, concurrency=4, reporting_deadline_seconds=40, maximum_staleness=2
+)
 SERVER = Program(PLAN.server)
 VALUES = st.tuples(*[st.integers(-8, 8).map(float)] * 3, st.integers(1, 5).map(float))
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """A report that a device knows to be durable.
+
+    Attributes:
+        selected_in: the number of the round that selected the device.
+        counted_in: the id of the round that must count it; None while it waits for one.
+    """
+
+    device_id: str
+    message: Report
+    update: dict[str, Array]
+    at: float
+    selected_in: int
+    counted_in: str | None
 
 
 class Promises(RuleBasedStateMachine):
     """See the module's description."""
 
     make_engine: ClassVar[Callable[[ExitStack], Engine]]
+    policy: ClassVar[RoundPolicy]
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +101,7 @@ class Promises(RuleBasedStateMachine):
         self.now = 1000.0
         self.devices: list[DeviceRecord] = []
         self.assigned: dict[str, Assignment] = {}
-        self.acknowledged: dict[str, tuple[str, Report, dict[str, Array]]] = {}
+        self.acknowledged: dict[str, Acknowledged] = {}
         self.claims: list[Claim] = []
         self.completed: dict[int, object] = {}
 
@@ -93,7 +119,7 @@ class Promises(RuleBasedStateMachine):
             queries.populations.add(tx, "default", 0.0)
             self.devices = add_devices(tx, DEVICES)
             queries.tasks.add_plan(tx, plan, PLAN.manifest, 0.0)
-            queries.tasks.add(tx, task_of(POLICY, plan_sha256=plan.sha256))
+            queries.tasks.add(tx, task_of(self.policy, plan_sha256=plan.sha256))
             queries.checkpoints.add(tx, "task", 0, first, 0.0)
 
     @rule(device=st.integers(0, DEVICES - 1), lost=st.booleans())
@@ -113,17 +139,26 @@ class Promises(RuleBasedStateMachine):
             if reply.assignment is not None and not lost:
                 self.assigned[found.device_id] = reply.assignment
 
-    @rule(values=st.lists(VALUES, min_size=DEVICES, max_size=DEVICES))
-    def everybody_works(self, values: list[tuple[float, float, float, float]]) -> None:
-        """So that rounds come to their end more often than chance would have it."""
+    @rule(
+        values=st.lists(VALUES, min_size=DEVICES, max_size=DEVICES),
+        slow=st.sets(st.integers(0, DEVICES - 1), max_size=DEVICES // 2),
+        chores=st.integers(0, 3),
+    )
+    def all_work(self, values: list[tuple[float, float, float, float]], slow: set[int], chores: int) -> None:
+        """So that rounds come to their end more often than chance would have it, some without the slow."""
         self.tick(lost=False)
         for device in range(DEVICES):
             self.check_in(device, lost=False)
             assignment = self.assigned.get(self.devices[device].device_id)
-            if assignment is not None and assignment.assignment_id not in self.acknowledged:
+            if device not in slow and assignment is not None and assignment.assignment_id not in self.acknowledged:
                 self.send(assignment, values[device], lost=False)
             if device % 2:
                 self.claim(lost=False)
+        for _ in range(chores):
+            self.tick(lost=False)
+            self.claim(lost=False)
+            for claimed in self.claims[-2:]:
+                self.finish(claimed)
 
     @precondition(lambda self: self.assigned)
     @rule(data=st.data(), values=VALUES, lost=st.booleans())
@@ -145,12 +180,12 @@ class Promises(RuleBasedStateMachine):
     def report_again(self, data: st.DataObject) -> None:
         """A device that never heard the answer repeats itself, whatever became of the round."""
         assignment_id = data.draw(st.sampled_from(sorted(self.acknowledged)))
-        _, message, update = self.acknowledged[assignment_id]
+        known = self.acknowledged[assignment_id]
         with self.transaction() as tx:
             found = queries.assignments.by_id(tx, assignment_id)
             assert found is not None
-            receipt = reporting.settle(tx, found, message, self.now).receipt
-        assert receipt.update_sha256 == bundle.digest(tensors.encode(update))
+            receipt = reporting.settle(tx, found, known.message, self.now).receipt
+        assert receipt.update_sha256 == bundle.digest(tensors.encode(known.update))
 
     @precondition(lambda self: self.assigned)
     @rule(data=st.data(), outcome=st.sampled_from([Outcome.DECLINED, Outcome.FAILED]), lost=st.booleans())
@@ -159,6 +194,7 @@ class Promises(RuleBasedStateMachine):
         self.settle(assignment, Report(outcome, reason="too hot"), None, lost)
 
     def settle(self, assignment: Assignment, message: Report, update: dict[str, Array] | None, lost: bool) -> None:
+        taking = next((round_.round_id for round_ in self.rounds() if round_.state in ACCEPTS_REPORTS), None)
         with self.transaction(lost) as tx:
             found = queries.assignments.by_id(tx, assignment.assignment_id)
             assert found is not None
@@ -167,7 +203,8 @@ class Promises(RuleBasedStateMachine):
             except ConflictError:
                 return
             if update is not None and not lost:
-                self.acknowledged[assignment.assignment_id] = (found.round.round_id, message, update)
+                known = Acknowledged(found.device_id, message, update, self.now, found.round.round_number, taking)
+                self.acknowledged.setdefault(assignment.assignment_id, known)
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 45.0, sums.LEASE_SECONDS + 1]))
     def wait(self, seconds: float) -> None:
@@ -189,6 +226,13 @@ class Promises(RuleBasedStateMachine):
             for _ in range(2):  # two workers prepared the same
                 with self.transaction() as tx:
                     chores.open_round(tx, task.task_id, checkpoint.round_number, start, self.now)
+            self.count_what_waited(self.rounds()[-1].round_id)
+
+    def count_what_waited(self, round_id: str) -> None:
+        """What came while no round was open counts in the next one, the oldest first, as far as it has room."""
+        waiting = [(known.at, name) for name, known in self.acknowledged.items() if known.counted_in is None]
+        for _, name in sorted(waiting)[: self.policy.cohort]:
+            self.acknowledged[name] = replace(self.acknowledged[name], counted_in=round_id)
 
     @rule(lost=st.booleans())
     def claim(self, lost: bool) -> None:
@@ -210,7 +254,7 @@ class Promises(RuleBasedStateMachine):
         partial_sums = [shard.sum for shard in claimed.shards if shard.sum is not None]
         assert len(partial_sums) == len(claimed.shards)
         return self.aggregator.close(
-            claimed.round, claimed.checkpoint.resource, partial_sums, claimed.rest, claimed.metrics
+            claimed.round, claimed.checkpoint.resource, partial_sums, claimed.rest, claimed.reports
         )
 
     @precondition(lambda self: self.claims)
@@ -238,20 +282,27 @@ class Promises(RuleBasedStateMachine):
     def acknowledged_updates_are_counted_once(self) -> None:
         """Every completed round is, to the bit, what its acknowledged updates come to, and none of them is missing."""
         for round_ in self.rounds():
-            of_this = {name: update for name, (held, _, update) in self.acknowledged.items() if held == round_.round_id}
-            assert round_.progress.reported == len(of_this)
+            of_this = [known for known in self.acknowledged.values() if known.counted_in == round_.round_id]
+            assert round_.progress.reported == len(of_this) == len({known.device_id for known in of_this})
             if round_.state is RoundState.COMPLETED:
                 assert self.checkpoint(round_.round_number) == self.expected(round_, of_this)
 
     @invariant()
     def a_completed_round_never_changes(self) -> None:
+        task = task_of(self.policy)  # the task itself may have ended meanwhile
         for round_ in self.rounds():
             if round_.state not in OPEN:
-                assert self.completed.setdefault(round_.round_number, round_) == round_
+                found = replace(round_, task=task)
+                assert self.completed.setdefault(round_.round_number, found) == found
 
     @invariant()
     def no_cohort_is_too_large(self) -> None:
-        assert all(round_.progress.places_taken <= POLICY.cohort for round_ in self.rounds())
+        if not self.policy.is_asynchronous:
+            assert all(round_.progress.places_taken <= self.policy.cohort for round_ in self.rounds())
+            return
+        with self.transaction() as tx:
+            assert queries.assignments.count_out(tx, "task") <= self.policy.places
+        assert all(round_.progress.reported <= self.policy.cohort for round_ in self.rounds())
 
     def checkpoint(self, round_number: int) -> bytes:
         with self.transaction() as tx:
@@ -259,10 +310,11 @@ class Promises(RuleBasedStateMachine):
         assert kept is not None
         return self.store.read(kept.resource.sha256)
 
-    def expected(self, round_: RoundRecord, updates: dict[str, dict[str, Array]]) -> bytes:
-        running = WorkAccumulator(TRAIN, POLICY.cohort)
-        for update in updates.values():
-            running.accumulate(update)
+    def expected(self, round_: RoundRecord, counted: list[Acknowledged]) -> bytes:
+        running = WorkAccumulator(TRAIN, self.policy.cohort)
+        for known in counted:
+            weight = np.float32((1 + round_.round_number - known.selected_in) ** -0.5)
+            running.accumulate({**known.update, **{name: known.update[name] * weight for name in ("w", "b")}})
         before = tensors.decode_as(PLAN.manifest.state_specs, self.checkpoint(round_.reads_round))
         updated = server.update(SERVER, PLAN.manifest, TRAIN, before, running.finalize())
         return tensors.encode(updated.state)
@@ -273,18 +325,31 @@ class Promises(RuleBasedStateMachine):
             if self.devices:
                 for _ in range(12):
                     self.now += 61.0
-                    with self.transaction() as tx:
-                        round_clock.tick(tx, self.now)
+                    self.tick(lost=False)
                     self.claim(lost=False)
                     for claimed in self.claims[-6:]:
                         self.finish(claimed)
                 event(f"rounds completed: {sum(one.state is RoundState.COMPLETED for one in self.rounds())}")
                 event(f"shards: {sum(isinstance(claimed, ShardClaim) for claimed in self.claims)}")
+                event(f"stale reports: {sum(map(self.is_stale, self.acknowledged.values()))}")
                 left = [round_ for round_ in self.rounds() if round_.state in OPEN]
-                assert all(round_.progress.assigned == 0 for round_ in left)
+                assert all(self.has_nothing_to_lose(round_) for round_ in left)
+                with self.transaction() as tx:
+                    has_ended = task_in(tx).state is TaskState.COMPLETED
+                assert has_ended or all(known.counted_in is not None for known in self.acknowledged.values())
                 self.acknowledged_updates_are_counted_once()
         finally:
             self.exit.close()
+
+    def has_nothing_to_lose(self, round_: RoundRecord) -> bool:
+        progress = round_.progress
+        if self.policy.is_asynchronous:  # its reports are not lost by waiting for devices that may come
+            return progress.outstanding == 0 and progress.reported < self.policy.goal
+        return progress.assigned == 0
+
+    def is_stale(self, known: Acknowledged) -> bool:
+        numbers = {round_.round_id: round_.round_number for round_ in self.rounds()}
+        return known.counted_in is not None and numbers[known.counted_in] > known.selected_in
 
     def finish(self, claimed: Claim, lost: bool = False) -> None:
         result = self.done(claimed)
@@ -300,26 +365,31 @@ class Promises(RuleBasedStateMachine):
 MACHINE = settings(max_examples=12, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None)
 
 
-def test_on_sqlite(migrated: Path) -> None:
+POLICIES = pytest.mark.parametrize("policy", [POLICY, ASYNCHRONOUS], ids=["rounds", "asynchronous rounds"])
+
+
+@POLICIES
+def test_on_sqlite(migrated: Path, policy: RoundPolicy) -> None:
     def make(exit_: ExitStack) -> Engine:
         folder = exit_.enter_context(tempfile.TemporaryDirectory(prefix="fedelta-promises-"))
         shutil.copy(migrated, Path(folder) / "fedelta.db")
         return exit_.enter_context(engine_on(f"sqlite:///{folder}/fedelta.db"))
 
-    run(make)
+    run(make, policy)
 
 
-def test_on_postgresql(postgresql: PostgresqlServer) -> None:
+@POLICIES
+def test_on_postgresql(postgresql: PostgresqlServer, policy: RoundPolicy) -> None:
     def make(exit_: ExitStack) -> Engine:
         name = uuid.uuid4().hex
         url = postgresql.create(name, template="migrated")
         exit_.callback(postgresql.drop, name)
         return exit_.enter_context(engine_on(url))
 
-    run(make)
+    run(make, policy)
 
 
-def run(make: Callable[[ExitStack], Engine]) -> None:
-    machine: Any = type("Machine", (Promises,), {"make_engine": staticmethod(make)})
+def run(make: Callable[[ExitStack], Engine], policy: RoundPolicy) -> None:
+    machine: Any = type("Machine", (Promises,), {"make_engine": staticmethod(make), "policy": policy})
     machine.TestCase.settings = MACHINE
     machine.TestCase().runTest()

@@ -148,6 +148,36 @@ def test_a_round_does_not_wait_for_devices_that_are_not_there(progress: Progress
     assert waiting is None
 
 
+# Rounds of 4 reports, of 9 devices at work: whether any other is there, and what is due whatever the time.
+ASYNCHRONOUS = RoundPolicy(cohort=4, minimum_reports=2, concurrency=9, reporting_deadline_seconds=100)
+DUE_WHILE_ASYNCHRONOUS: dict[str, tuple[Progress, bool, RoundState | None]] = {
+    "nobody came": (selecting(0, since=None), True, None),
+    "all places are taken": (selecting(9), True, None),
+    "one report is missing": (selecting(12, reported=3), True, None),
+    "all reports came": (selecting(12, reported=4), True, REPORTING),
+    "nobody is at work": (selecting(5, reported=3, settled=2), True, None),
+    "nobody is at work, nor comes": (selecting(5, reported=3, settled=2), False, REPORTING),
+    "too few for that": (selecting(5, reported=1, settled=4), False, None),
+    "who is at work is waited for": (selecting(5, reported=3, settled=1), False, None),
+    "all reports came and others are at work": (reporting(12, reported=4), True, AGGREGATION),
+    "nobody was at work": (reporting(5, reported=3, settled=2), False, AGGREGATION),
+}
+
+
+@pytest.mark.parametrize(
+    ("progress", "others", "expected"), DUE_WHILE_ASYNCHRONOUS.values(), ids=DUE_WHILE_ASYNCHRONOUS
+)
+def test_no_deadline_ends_an_asynchronous_round(progress: Progress, others: bool, expected: RoundState | None) -> None:
+    for now in (0.0, 50.0) if progress.state is REPORTING else (0.0, 1e9):
+        found = due_transition(progress, ASYNCHRONOUS, now, others_may_come=others)
+        assert (found and found.state) == expected
+
+
+def test_a_device_of_an_asynchronous_round_has_its_own_deadline() -> None:
+    left = [rounds.seconds_left(selecting(5), ASYNCHRONOUS, 20.0, now) for now in (20.0, 90.0, 1e6)]
+    assert left == [100, 30, 0]
+
+
 def test_a_round_whose_devices_all_gave_up_says_so() -> None:
     found = due_transition(selecting(2, settled=2), POLICY, 0.0, others_may_come=False)
     assert found == Transition(
@@ -188,7 +218,7 @@ LEFT = {
 
 @pytest.mark.parametrize(("progress", "now", "expected"), LEFT.values(), ids=LEFT)
 def test_a_device_is_told_how_long_it_has(progress: Progress, now: float, expected: float) -> None:
-    assert rounds.seconds_left(progress, POLICY, now) == expected
+    assert rounds.seconds_left(progress, POLICY, now, now) == expected
 
 
 @given(

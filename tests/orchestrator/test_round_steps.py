@@ -82,7 +82,8 @@ def report(tx: Connection, assignment_id: str | None, state: AssignmentState, no
     found = None if assignment_id is None else queries.assignments.by_id(tx, assignment_id)
     if found is None or found.round.state not in ACCEPTS_REPORTS:
         return
-    if queries.assignments.end(tx, found.assignment_id, state, now):
+    counted_in = "round" if state is AssignmentState.REPORTED else None
+    if queries.assignments.end(tx, found.assignment_id, state, now, counted_in=counted_in):
         queries.rounds.count_ending(tx, "round", state)
         round_clock.advance(tx, "round", now)
 

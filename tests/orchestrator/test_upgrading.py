@@ -14,7 +14,7 @@ from tests.plans.linear import PLAN
 from wire import codec
 from wire.operator_messages import RoundPolicy
 
-EARLIER = ["0002", "0003", "0004", "0005"]
+EARLIER = ["0002", "0003", "0004", "0005", "0006"]
 ROUND = {
     "round_id": "round",
     "task_id": "task",

@@ -5,6 +5,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -90,7 +91,17 @@ def _policies() -> SearchStrategy[RoundPolicy]:
         time_limit_seconds=st.none() | deadlines,
         keep_last=st.integers(1, 1000),
         keep_every=st.none() | st.integers(1, 1000),
+    ).flatmap(_perhaps_asynchronous)
+
+
+def _perhaps_asynchronous(policy: RoundPolicy) -> SearchStrategy[RoundPolicy]:
+    asynchronous = st.builds(
+        lambda **fields: replace(policy, report_goal=None, **fields),
+        concurrency=st.integers(1, 1000),
+        staleness_exponent=st.floats(0, 10),
+        maximum_staleness=st.none() | st.integers(0, 1000),
     )
+    return st.just(policy) | asynchronous
 
 
 def _stop_conditions() -> SearchStrategy[StopCondition]:

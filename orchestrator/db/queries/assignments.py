@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, text, update
 
 from orchestrator.db import rows
 from orchestrator.db import tables as t
 from orchestrator.db.queries import paging
 from orchestrator.db.records import AssignmentRecord, ContributionRecord
-from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.paging import Page, PageRequest
 from wire.operator_messages import AssignmentView, ReasonCount
 
 _ORDER = paging.Order((t.assignments.c.device_id,))
+_IS_OUT = text(f"assignments.{t.IS_OUT}")  # word for word, or no database would use the index of those that are out
 
 # Run for every update, so built once.
 _ADD = insert(t.assignments)
@@ -30,10 +30,8 @@ _END = (
 )
 _OWED = (
     select(t.assignments.c.assignment_id)
-    .join(t.rounds, t.rounds.c.round_id == t.assignments.c.round_id)
     .where(t.assignments.c.device_id == bindparam("device"))
     .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
-    .where(t.rounds.c.state.in_([state.value for state in round_rules.ACCEPTS_REPORTS]))
     .order_by(t.assignments.c.assigned_at)
     .limit(1)
 )
@@ -53,7 +51,7 @@ def by_id(tx: Connection, assignment_id: str) -> AssignmentRecord | None:
 
 
 def open_of_device(tx: Connection, device_id: str) -> AssignmentRecord | None:
-    """The assignment that a device still owes a report for, if its round still takes one."""
+    """The assignment that a device still owes a report for; its round's end has ended all that it may not report."""
     assignment_id = tx.execute(_OWED, {"device": device_id}).scalar()
     return None if assignment_id is None else by_id(tx, assignment_id)
 
@@ -63,25 +61,30 @@ def took_part(tx: Connection, round_id: str, device_id: str) -> bool:
     return tx.execute(_TOOK_PART, {"round": round_id, "device": device_id}).first() is not None
 
 
+def is_counted_in(tx: Connection, round_id: str, device_id: str) -> bool:
+    """Whether a round counts a report of a device, whichever round selected it."""
+    query = select(t.assignments.c.assignment_id).where(t.assignments.c.counted_in == round_id)
+    return tx.execute(query.where(t.assignments.c.device_id == device_id)).first() is not None
+
+
 def contributions(tx: Connection, round_id: str) -> tuple[ContributionRecord, ...]:
-    """What a round's completed reports brought, always in the same order."""
-    query = rows.select_contributions().where(t.assignments.c.round_id == round_id)
+    """What the completed reports brought that a round counts, always in the same order."""
+    query = rows.select_contributions().where(t.assignments.c.counted_in == round_id)
     return tuple(rows.contribution(row) for row in tx.execute(query))
 
 
 def contributions_in_no_shard(tx: Connection, round_id: str) -> tuple[ContributionRecord, ...]:
     """Those of them whose updates are in no shard."""
-    query = rows.select_contributions().where(t.assignments.c.round_id == round_id)
+    query = rows.select_contributions().where(t.assignments.c.counted_in == round_id)
     return tuple(rows.contribution(row) for row in tx.execute(query.where(t.assignments.c.shard_id.is_(None))))
 
 
 def last_round_reported(tx: Connection, task_id: str, device_id: str) -> int | None:
-    """The number of the last round of a task in which a device reported; None where it reported in none."""
+    """The number of the last round of a task that counts a report of a device; None where none does."""
     query = (
         select(func.max(t.rounds.c.round_number))
-        .join(t.assignments, t.assignments.c.round_id == t.rounds.c.round_id)
+        .join(t.assignments, t.assignments.c.counted_in == t.rounds.c.round_id)
         .where(t.assignments.c.device_id == device_id)
-        .where(t.assignments.c.state == AssignmentState.REPORTED.value)
         .where(t.rounds.c.task_id == task_id)
     )
     return tx.execute(query).scalar()
@@ -136,9 +139,14 @@ def end(
     update_sha256: str | None = None,
     metrics: Mapping[str, float] | None = None,
     reason: str = "",
+    counted_in: str | None = None,
 ) -> bool:
-    """End an assignment that is still out; False where it had ended already."""
-    values = {"state": state.value, "ended_at": now, "update_sha256": update_sha256}
+    """End an assignment that is still out; False where it had ended already.
+
+    Args:
+        counted_in: the round that counts the report.
+    """
+    values = {"state": state.value, "ended_at": now, "update_sha256": update_sha256, "counted_in": counted_in}
     brought = {"metrics": dict(metrics or {}), "reason": reason[:500]}
     return tx.execute(_END, {"assignment": assignment_id} | values | brought).rowcount == 1
 
@@ -164,6 +172,60 @@ def expire(tx: Connection, round_id: str, now: float) -> None:
         .where(t.assignments.c.state == AssignmentState.ASSIGNED.value)
         .values(state=AssignmentState.EXPIRED.value, ended_at=now)
     )
+
+
+def count_out(tx: Connection, task_id: str) -> int:
+    """How many devices a task's rounds have at work."""
+    return (
+        tx.execute(select(func.count()).select_from(t.assignments).where(_IS_OUT).where(_is_of(task_id))).scalar() or 0
+    )
+
+
+def expire_of_task(
+    tx: Connection, task_id: str, now: float, *, assigned_by: float | None = None, selected_before: int | None = None
+) -> int:
+    """End assignments of a task's rounds that are still out; how many.
+
+    Args:
+        assigned_by: only those given until this moment.
+        selected_before: only those of rounds with a lower number.
+    """
+    query = update(t.assignments).where(_IS_OUT).where(_is_of(task_id, selected_before))
+    if assigned_by is not None:
+        query = query.where(t.assignments.c.assigned_at <= assigned_by)
+    return tx.execute(query.values(state=AssignmentState.EXPIRED.value, ended_at=now)).rowcount
+
+
+def count_waiting_in(tx: Connection, task_id: str, round_id: str, most: int | None = None) -> int:
+    """Let a round count reports that came while none was open, the oldest first; how many.
+
+    Args:
+        most: no more than this; None for all.
+    """
+    chosen = (
+        select(t.assignments.c.assignment_id)
+        .where(t.assignments.c.counted_in.is_(None))
+        .where(t.assignments.c.state == AssignmentState.REPORTED.value)
+        .where(_is_of(task_id))
+        .order_by(t.assignments.c.ended_at, t.assignments.c.assignment_id)
+        .limit(most)
+    )
+    counted = update(t.assignments).where(t.assignments.c.assignment_id.in_(chosen)).values(counted_in=round_id)
+    return tx.execute(counted).rowcount
+
+
+def has_device_out() -> ColumnElement[bool]:
+    """Of a query over rounds: one of its devices is at work."""
+    query = select(t.assignments.c.assignment_id).where(t.assignments.c.round_id == t.rounds.c.round_id)
+    return query.where(_IS_OUT).exists()
+
+
+def _is_of(task_id: str, before: int | None = None) -> ColumnElement[bool]:
+    """Of a query over assignments: those of a task's rounds, all or those below a number."""
+    query = select(t.rounds.c.round_id).where(t.rounds.c.round_id == t.assignments.c.round_id)
+    if before is not None:
+        query = query.where(t.rounds.c.round_number < before)
+    return query.where(t.rounds.c.task_id == task_id).exists()
 
 
 def _view(row: Row[tuple[object, ...]]) -> AssignmentView:

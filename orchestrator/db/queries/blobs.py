@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from orchestrator.db import tables as t
+from orchestrator.db.queries import assignments
 from orchestrator.domain import rounds as round_rules
 from orchestrator.domain.blobs import BlobName, Room
 
@@ -18,11 +19,16 @@ _OPEN = [state.value for state in round_rules.OPEN]
 
 @dataclass(frozen=True)
 class Reference:
-    """A column whose digests name blobs of a room, for ever or while its round is open."""
+    """A column whose digests name blobs of a room, for ever or while its round is open.
+
+    Attributes:
+        while_out: or while a device that the round selected is at work, which a later round may count.
+    """
 
     room: Room
     column: Column[str]
     while_open: bool = False
+    while_out: bool = False
 
 
 REFERENCES = (
@@ -30,7 +36,7 @@ REFERENCES = (
     Reference(Room.BLOBS, t.checkpoints.c.sha256),
     Reference(Room.BLOBS, t.rounds.c.result_sha256),
     Reference(Room.BLOBS, t.labels.c.model_sha256),
-    Reference(Room.BLOBS, t.rounds.c.broadcast_sha256, while_open=True),
+    Reference(Room.BLOBS, t.rounds.c.broadcast_sha256, while_open=True, while_out=True),
     Reference(Room.TEMPS, t.rounds.c.temp_sha256, while_open=True),
     Reference(Room.TEMPS, t.shards.c.sum_sha256, while_open=True),
 )
@@ -87,7 +93,8 @@ def _referred_to(tx: Connection, digests: list[str]) -> Iterator[BlobName]:
         if reference.while_open:
             if reference.column.table is not t.rounds:
                 query = query.join(t.rounds)
-            query = query.where(t.rounds.c.state.in_(_OPEN))
+            is_open = t.rounds.c.state.in_(_OPEN)
+            query = query.where(or_(is_open, assignments.has_device_out()) if reference.while_out else is_open)
         yield from (BlobName(reference.room, sha256) for (sha256,) in tx.execute(query))
 
 

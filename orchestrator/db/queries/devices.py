@@ -65,7 +65,9 @@ def any_besides(tx: Connection, population: str, round_id: str, now: float) -> b
         .where(t.assignments.c.device_id == t.devices.c.device_id)
         .exists()
     )
+    counted = select(t.assignments.c.device_id).where(t.assignments.c.counted_in == round_id)
     query = select(t.devices.c.device_id).where(t.devices.c.population == population)
+    query = query.where(t.devices.c.device_id.not_in(counted))
     return tx.execute(query.where(t.devices.c.expected_by >= now).where(~had).limit(1)).first() is not None
 
 

@@ -20,18 +20,24 @@ _OPEN = [state.value for state in round_rules.OPEN]
 # Run for every update, so built once.
 _BY_ID = rows.select_rounds().where(t.rounds.c.round_id == bindparam("round"))
 _OPEN_ONES = rows.select_rounds().where(t.rounds.c.state.in_(_OPEN)).order_by(t.rounds.c.created_at)
-_CLAIM_PLACE = (
-    update(t.rounds)
+_CLAIM_PLACE = {
+    reports_free_places: update(t.rounds)
     .where(t.rounds.c.round_id == bindparam("round"))
     .where(t.rounds.c.state == RoundState.SELECTION.value)
-    .where(t.rounds.c.assigned - t.rounds.c.settled < bindparam("cohort"))
+    .where(t.rounds.c.assigned - freed < bindparam("places"))
     .values(
         assigned=t.rounds.c.assigned + 1,
         first_assigned_at=func.coalesce(t.rounds.c.first_assigned_at, bindparam("now")),
     )
-)
+    for reports_free_places, freed in (
+        (False, t.rounds.c.settled),
+        (True, t.rounds.c.settled + t.rounds.c.reported),
+    )
+}
 _COUNT_ENDING = {
-    column: update(t.rounds).where(t.rounds.c.round_id == bindparam("round")).values({column: column + 1})
+    column: update(t.rounds)
+    .where(t.rounds.c.round_id == bindparam("round"))
+    .values({column: column + bindparam("count")})
     for column in (t.rounds.c.reported, t.rounds.c.settled)
 }
 _OPEN_IN = (
@@ -211,15 +217,22 @@ def is_held(tx: Connection, round_id: str, token: int) -> bool:
     return _held(tx, round_id, token, {"lease_token": token})
 
 
-def claim_place(tx: Connection, round_id: str, cohort: int, now: float) -> bool:
+def claim_place(tx: Connection, round_id: str, places: int, now: float, *, reports_free_places: bool = False) -> bool:
     """Take one of a round's places; False where none is left."""
-    return tx.execute(_CLAIM_PLACE, {"round": round_id, "cohort": cohort, "now": now}).rowcount == 1
+    values = {"round": round_id, "places": places, "now": now}
+    return tx.execute(_CLAIM_PLACE[reports_free_places], values).rowcount == 1
 
 
-def count_ending(tx: Connection, round_id: str, state: AssignmentState) -> None:
-    """Count in its round that a device ended its assignment."""
+def count_ending(tx: Connection, round_id: str, state: AssignmentState, count: int = 1) -> None:
+    """Count in a round that assignments ended."""
     column = t.rounds.c.reported if state is AssignmentState.REPORTED else t.rounds.c.settled
-    tx.execute(_COUNT_ENDING[column], {"round": round_id})
+    tx.execute(_COUNT_ENDING[column], {"round": round_id, "count": count})
+
+
+def carry_over(tx: Connection, round_id: str, *, at_work: int, reported: int, now: float) -> None:
+    """Count in a new round the devices that earlier ones selected: those at work, and those whose reports waited."""
+    values = {"assigned": at_work + reported, "reported": reported, "first_assigned_at": now}
+    tx.execute(update(t.rounds).where(t.rounds.c.round_id == round_id).values(values))
 
 
 def _held(tx: Connection, round_id: str, token: int, values: dict[str, Any]) -> bool:

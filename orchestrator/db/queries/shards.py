@@ -23,7 +23,7 @@ def add(tx: Connection, shard_id: str, round_id: str, lease: Lease, updates: int
     )
     chosen = (
         select(t.assignments.c.assignment_id)
-        .where(t.assignments.c.round_id == round_id)
+        .where(t.assignments.c.counted_in == round_id)
         .where(t.assignments.c.state == AssignmentState.REPORTED.value)
         .where(t.assignments.c.shard_id.is_(None))
         .order_by(t.assignments.c.assignment_id)

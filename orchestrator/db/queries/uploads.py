@@ -2,12 +2,15 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select
 
 from orchestrator.db import tables as t
 from orchestrator.domain import rounds as round_rules
+from orchestrator.domain import tasks as task_rules
+from orchestrator.domain.assignments import AssignmentState
 
 _OPEN = [state.value for state in round_rules.OPEN]
+_OPEN_TASKS = [state.value for state in task_rules.OPEN]
 # Run for every update, so built once.
 _OF_ASSIGNMENT = select(t.uploads.c.sha256).where(t.uploads.c.assignment_id == bindparam("assignment"))
 _ADD = insert(t.uploads)
@@ -24,12 +27,18 @@ def add(tx: Connection, assignment_id: str, sha256: str, now: float) -> None:
 
 
 def of_ended_rounds(tx: Connection, limit: int) -> tuple[str, ...]:
-    """Assignments with updates whose rounds have ended."""
+    """Assignments with updates that no round counts any more, or ever will."""
+    begun, counting = t.rounds.alias("begun"), t.rounds.alias("counting")
+    state = t.assignments.c.state
+    waits_in_vain = and_(t.assignments.c.counted_in.is_(None), t.tasks.c.state.not_in(_OPEN_TASKS))
     query = (
         select(t.uploads.c.assignment_id)
         .join(t.assignments, t.assignments.c.assignment_id == t.uploads.c.assignment_id)
-        .join(t.rounds, t.rounds.c.round_id == t.assignments.c.round_id)
-        .where(t.rounds.c.state.not_in(_OPEN))
+        .join(begun, begun.c.round_id == t.assignments.c.round_id)
+        .join(t.tasks, t.tasks.c.task_id == begun.c.task_id)
+        .outerjoin(counting, counting.c.round_id == t.assignments.c.counted_in)
+        .where(state != AssignmentState.ASSIGNED.value)
+        .where(or_(state != AssignmentState.REPORTED.value, waits_in_vain, counting.c.state.not_in(_OPEN)))
         .distinct()
         .limit(limit)
     )

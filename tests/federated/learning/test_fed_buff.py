@@ -9,6 +9,10 @@ import pytest
 import federated as fed
 from federated.simulation import SimulationError, half_normal, train_asynchronously
 from federated.simulation.datasets import ClientData, from_function
+from plans import server
+from plans.accumulators.staleness import staleness_weight, weighed
+from plans.accumulators.work import WorkAccumulator
+from plans.program import Program
 from tests.federated.learning import oracle
 from tests.federated.learning.regression import (
     CONTEXTS,
@@ -17,6 +21,7 @@ from tests.federated.learning.regression import (
     linear_model,
     plus,
 )
+from tests.plans.linear import PLAN, STATE, TRAIN
 from wire.tensors import Array
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
@@ -84,6 +89,30 @@ def _by_hand(model: Any) -> Iterator[tuple[oracle.Weights, float, float]]:
             yield w, float(np.mean(stale)), now
             total, stale = [value * 0 for value in w], []
         at_work[name] = (now + SECONDS[name], w, t)
+
+
+def test_an_orchestrator_makes_the_same_step_of_the_same_buffer() -> None:
+    """By the golden plan, which is of the same model, with updates of one example each."""
+    process = built(linear_model(), buffer_size=3)
+    state, stalenesses = process.initialize(), (0, 2, 5)
+    buffer = [
+        (process.train(state, REMEMBERING[name]).update, staleness)
+        for name, staleness in zip(REMEMBERING, stalenesses, strict=True)
+    ]
+    expected = process.get_model_weights(process.take(state, buffer)).trainable
+
+    running = WorkAccumulator(TRAIN, len(buffer))
+    for delta, staleness in buffer:
+        running.accumulate(weighed(TRAIN, as_reported(delta["trainable"]), staleness_weight(staleness, 0.5)))
+    w, b = process.get_model_weights(state).trainable
+    before = {**STATE, "w": w.ravel(), "b": b.reshape(()), "server_learning_rate": np.array(ETA_G, np.float32)}
+    after = server.update(Program(PLAN.server), PLAN.manifest, TRAIN, before, running.finalize()).state
+    np.testing.assert_allclose(after["w"], np.ravel(expected[0]), atol=1e-6)
+    np.testing.assert_allclose(after["b"], np.ravel(expected[1])[0], atol=1e-6)
+
+
+def as_reported(delta: Any) -> dict[str, Array]:
+    return {"w": np.ravel(delta[0]), "b": np.reshape(delta[1], ()), "weight": np.array(1, np.float32)}
 
 
 def test_a_run_is_the_same_every_time_and_another_with_another_seed() -> None:
