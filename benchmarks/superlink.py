@@ -1,10 +1,10 @@
 """What an update costs Flower's SuperLink, for `benchmarks.orchestrator`: the same rounds over the loopback.
 
-A SuperLink keeps its state in memory, its default, and its server app averages with Flower's own `FedAvg`. The nodes
-are `benchmarks.superlink_nodes`: Flower's client library, in one process, with the three seconds that a SuperNode rests
-when it finds no message. The server is every process that the SuperLink starts: itself, SuperExec, and the server app,
-which does the averaging. Its CPU time is counted from the first message of the second round to the first of a later
-one: whole rounds, and nothing of its start.
+A SuperLink keeps its state in memory, its default, or in a SQLite file; its server app averages with Flower's own
+`FedAvg`. The nodes are `benchmarks.superlink_nodes`: Flower's client library, in one process, with the three seconds
+that a SuperNode rests when it finds no message. The server is every process that the SuperLink starts: itself,
+SuperExec, and the server app, which does the averaging. Its CPU time is counted from the first message of the second
+round to the first of a later one: whole rounds, and nothing of its start.
 """
 
 import json
@@ -85,8 +85,12 @@ class SuperLink:
 
 
 @contextmanager
-def serving(python: Path) -> Iterator[SuperLink]:
-    """A SuperLink of the environment of this Python, until the end of the block."""
+def serving(python: Path, *, keeps: bool) -> Iterator[SuperLink]:
+    """A SuperLink of the environment of this Python, until the end of the block.
+
+    Args:
+        keeps: whether it keeps its state in a SQLite file.
+    """
     programs = python.absolute().parent
     with tempfile.TemporaryDirectory(prefix="fedelta-benchmark-") as name:
         folder = Path(name)
@@ -96,6 +100,7 @@ def serving(python: Path) -> Iterator[SuperLink]:
         search = {"FLWR_HOME": name, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         environment = os.environ | _UNPUBLISHED | search
         options = ["--insecure", "--port", port, "--disable-runtime-dependency-installation"]
+        options += ["--database", str(folder / "state.db")] if keeps else []
         with (folder / "superlink.log").open("wb") as log:  # of all its processes
             process = subprocess.Popen(
                 [programs / "flower-superlink", *options], env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -122,6 +127,7 @@ class Nodes:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self.lost = 0  # updates that the server did not take
         self.hears("nodes")
 
     def tell(self, order: str) -> None:
@@ -134,9 +140,10 @@ class Nodes:
         """Wait for an answer that has this name, and this value."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith("{") and name in (answer := json.loads(line)) and value in (None, answer[name]):
-                found: dict[str, int] = answer
-                return found
+            answer: dict[str, int] = json.loads(line) if line.startswith("{") else {}
+            self.lost += "lost" in answer
+            if name in answer and value in (None, answer[name]):
+                return answer
         raise ChildProcessError(f"the nodes' process ended with status {self._process.wait()}")
 
     def end(self) -> None:
@@ -161,36 +168,42 @@ def measured(
     ).stdout.strip()
     idle = _idle(python, nodes, pulls)
     records = [
-        {"update": f"{name}, SuperLink {version}"} | _updates(python, version, shape, nodes, rounds)
+        {"update": f"{name}, SuperLink {version}{', SQLite' if keeps else ''}"}
+        | _updates(python, version, shape, nodes, rounds, keeps=keeps)
+        for keeps in (False, True)
         for name, shape in models.items()
     ]
     return {"version": version, "records": records, "idle_pull_cpu_seconds": idle}
 
 
-def _updates(python: Path, version: str, shape: tuple[int, int], count: int, rounds: int) -> dict[str, Any]:
-    with serving(python) as server:
+def _updates(
+    python: Path, version: str, shape: tuple[int, int], count: int, rounds: int, *, keeps: bool
+) -> dict[str, Any]:
+    with serving(python, keeps=keeps) as server:
         nodes = Nodes(python, server, count, shape)
         try:
             nodes.tell("work")
             server.start(version, count, rounds + 2, shape)
             nodes.hears("round", 2)
-            cpu, begun = server.cpu_seconds(), time.monotonic()
+            cpu, begun, lost = server.cpu_seconds(), time.monotonic(), nodes.lost
             nodes.hears("round", rounds + 2)
-            cpu, seconds = server.cpu_seconds() - cpu, time.monotonic() - begun
+            cpu, seconds, lost = server.cpu_seconds() - cpu, time.monotonic() - begun, nodes.lost - lost
             peak = server.peak_bytes()
         finally:
             nodes.end()
+    updates = count * rounds - lost
     return {
         "devices": count,
-        "updates": count * rounds,
-        "cpu_seconds_per_update": cpu / (count * rounds),
-        "updates_per_second": count * rounds / seconds,
+        "updates": updates,
+        "updates_lost": lost,
+        "cpu_seconds_per_update": cpu / updates,
+        "updates_per_second": updates / seconds,
         "peak_resident_bytes": peak,
     }
 
 
 def _idle(python: Path, count: int, pulls: int) -> float:
-    with serving(python) as server:
+    with serving(python, keeps=False) as server:
         nodes = Nodes(python, server, count, (1, 1))
         try:
             cpu = server.cpu_seconds()

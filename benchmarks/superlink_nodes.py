@@ -4,7 +4,7 @@ Each has Flower's own connection of a SuperNode (its key, its heartbeats, its si
 does with it, but starts no process for an app: it fetches the model, and answers with an update of random numbers.
 
 It obeys the lines of its standard input: `pull N` asks N times for messages; `work` begins to work, and says when each
-round begins. Every answer is a line of JSON.
+round begins and when a reply is lost. Every answer is a line of JSON.
 """
 
 import itertools
@@ -68,7 +68,10 @@ def work(node: Node, number: int, shapes: list[tuple[int, ...]], begins: Callabl
         while (received := node.receive()) is None:
             time.sleep(_REST_SECONDS)
         begins(round_number)
-        node.answer(received, [random.uniform(0.1, 1, shape).astype(np.float32) for shape in shapes])
+        try:
+            node.answer(received, [random.uniform(0.1, 1, shape).astype(np.float32) for shape in shapes])
+        except Exception:  # whatever it is, a SuperNode drops the reply and goes on
+            say(lost=round_number)
 
 
 class Rounds:
@@ -104,8 +107,9 @@ def main(address: str, count: int, inputs: int, outputs: int) -> None:
 
 
 def say(**document: int) -> None:
-    """Write a line."""
-    print(json.dumps(document), flush=True)
+    """Write a line, whole."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
