@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,14 @@ class Node:
     pull_object: Callable[..., bytes]
     push_object: Callable[..., None]
     confirm: Callable[..., None]
+
+    def next_message(self) -> Any:
+        """Ask until there is a message; a request that the server fails is asked again."""
+        while True:
+            with suppress(Exception):
+                if (received := self.receive()) is not None:
+                    return received
+            time.sleep(_REST_SECONDS)
 
     def answer(self, received: Any, values: list[np.ndarray]) -> None:
         """Fetch the objects of a message, and hand in those of the reply."""
@@ -65,8 +73,7 @@ def work(node: Node, number: int, shapes: list[tuple[int, ...]], begins: Callabl
     """Answer whatever comes, for ever; the n-th message is of round n."""
     random = np.random.default_rng(number)
     for round_number in itertools.count(1):
-        while (received := node.receive()) is None:
-            time.sleep(_REST_SECONDS)
+        received = node.next_message()
         begins(round_number)
         try:
             node.answer(received, [random.uniform(0.1, 1, shape).astype(np.float32) for shape in shapes])
