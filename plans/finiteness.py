@@ -18,6 +18,8 @@ def is_finite(values: Array) -> bool:
     if values.dtype.kind != "f" or values.size == 0:
         return True
     largest = np.finfo(values.dtype).max
+    if values.size == 1:
+        return bool(-largest < values.item() < largest)
     return bool(values.max() < largest and values.min() > -largest)  # neither holds of NaN, which is both
 
 
