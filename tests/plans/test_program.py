@@ -119,10 +119,10 @@ def test_what_somebody_changed_goes_in_again(client: Program) -> None:
     views = {name: value.view() for name, value in begin.items()}
     for value in views.values():
         value.flags.writeable = False
-    for given in (begin, views):
-        before = trained(client, given)
+    for arrays in (begin, views):
+        before = trained(client, arrays)
         begin["w"] += 1
-        assert not np.array_equal(trained(client, given)["w"], before["w"])
+        assert not np.array_equal(trained(client, arrays)["w"], before["w"])
 
 
 def test_no_step_runs_where_one_does_not_fit(client: Program) -> None:
