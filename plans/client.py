@@ -129,7 +129,7 @@ def _orders(selector: Selector, count: int, seed: int) -> Iterator[Sequence[int]
 
 
 def _portions(one: Pass, indices: Iterator[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
-    """So many batches at a time as are read before they are needed: eight small ones, and one where one is large."""
+    """The batches, as many at a time as are read before they are needed: eight small ones, or one that is large."""
     size = one.selector.batch_size * sum(port.at_runtime.size_bytes for port in one.inputs.values())
     count = max(1, min(_PORTION_BATCHES, _PORTION_BYTES // max(size, 1)))
     while portion := list(islice(indices, count)):

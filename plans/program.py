@@ -26,7 +26,7 @@ from wire.tensors import DTYPES, Array, Specs, Tensors, TensorSpec
 
 FLAG = "flag"  # what a signature takes that has nothing to take: phones' runtimes have none without inputs
 
-_DTYPES = {name: np.dtype(name) for name in DTYPES}  # to compare with a name takes numpy ten times as long
+_DTYPES = {name: np.dtype(name) for name in DTYPES}  # numpy looks a name up whenever it compares with one
 
 _log = logging.getLogger(__name__)
 
@@ -87,8 +87,8 @@ class Program:
     def steps(self, signature: str, calls: Iterable[Mapping[str, Array]]) -> Iterator[None]:
         """Run a signature on one set of arrays after another, of which nobody wants what it gives, and yield each time.
 
-        All are checked before the first one runs. What a step leaves in the processor's caches is the model, so that
-        Python takes twice the time between two steps that it takes before them.
+        All are checked before the first one runs: a step fills the processor's caches with the model, and what Python
+        does between two steps finds nothing of its own there.
 
         Raises:
             ProgramError: see `call`; nothing has run where one set does not fit.

@@ -25,7 +25,6 @@ from wire.tensors import Array, Tensors
 
 _FEW = 64
 _COMPENSATED = 16_384
-_CONVERTED = 1024  # elements that numpy makes float64 at a time: those a processor's first cache holds, a fourth faster
 
 
 class SimulatedSum:
@@ -82,11 +81,7 @@ class PlainSum:
 
     def add(self, values: Array) -> None:
         """Add a vector."""
-        before = np.setbufsize(_CONVERTED)
-        try:
-            np.add(self.parts[0], values, out=self.parts[0])
-        finally:
-            np.setbufsize(before)
+        np.add(self.parts[0], values, out=self.parts[0])
 
 
 class CompensatedSum:
