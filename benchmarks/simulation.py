@@ -119,7 +119,8 @@ def _launched(name: str, case: str, clients: int, *, examples: int = EXAMPLES, p
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        # An installed library has its bytecode; a checkout has it from the second launch on, if Python may write it.
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

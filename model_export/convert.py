@@ -8,11 +8,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_export import builtin_ops, flat_products, scalar_variables, shared_memory, variable_twice
+from model_export import (
+    builtin_ops,
+    flat_products,
+    flatbuffer,
+    scalar_variables,
+    shared_memory,
+    variable_twice,
+)
 from model_export.errors import ConversionError
 from model_export.progress import Progress
 from model_export.signature import Signature, lower, trace
 from plans import freed_memory
+
+# What is changed in the converter's file, in this order.
+_PASSES = (scalar_variables.give_rank, flat_products.flatten, variable_twice.separate, shared_memory.protect)
 
 
 def convert(
@@ -31,8 +41,7 @@ def convert(
         progress("lower")
         functions = {one.signature.name: lower(one, layers) for one in traced}
         progress("convert")
-        tflite = flat_products.flatten(scalar_variables.give_rank(_convert(functions, variables)))
-        tflite = shared_memory.protect(variable_twice.separate(tflite))
+        tflite = flatbuffer.changed(_convert(functions, variables), *_PASSES)
     builtin_ops.check(tflite)
     freed_memory.give_back()
     return tflite

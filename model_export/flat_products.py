@@ -20,16 +20,11 @@ from model_export import flatbuffer
 _MATRIX_RANK = 2
 
 
-def flatten(tflite: bytes) -> bytes:
-    """The same program, its products without axes of size one; the same bytes where there are none.
-
-    Raises:
-        ProgramFileError: the bytes are not a TFLite file.
-    """
-    model = flatbuffer.read(tflite)
+def flatten(model: Any) -> bool:
+    """Take the axes of size one from the products of a file, as `flatbuffer.read` gives it; whether there were any."""
     names = flatbuffer.op_names(model)
     changes = [_Flattening(graph, names).apply() for graph in model.subgraphs or ()]
-    return flatbuffer.write(model) if any(changes) else tflite
+    return any(changes)
 
 
 class _Flattening:

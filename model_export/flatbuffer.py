@@ -1,6 +1,6 @@
 """Reads and writes the records of a TFLite file. Needs the schema that ai-edge-litert brings, not TensorFlow."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -44,6 +44,17 @@ def write(model: Any) -> bytes:
     builder = _Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def changed(tflite: bytes, *passes: Callable[[Any], bool]) -> bytes:
+    """The file after passes over its root record, each of which says whether it changed it; the same bytes if none did.
+
+    Raises:
+        ProgramFileError: the bytes are not a TFLite file.
+    """
+    model = read(tflite)
+    changes = [one(model) for one in passes]
+    return write(model) if any(changes) else tflite
 
 
 def add_tensor(graph: Any, type_: int, sizes: Sequence[int], name: bytes) -> int:

@@ -30,15 +30,10 @@ def find_reads(model: Any) -> Iterator[tuple[Any, Any]]:
             yield operator, graph
 
 
-def give_rank(tflite: bytes) -> bytes:
-    """The same program without variables of rank 0; the same bytes where none is read.
-
-    Raises:
-        ProgramFileError: the bytes are not a TFLite file.
-    """
-    model = flatbuffer.read(tflite)
+def give_rank(model: Any) -> bool:
+    """Give the variables of rank 0 of a file, as `flatbuffer.read` gives it, the shape [1]; whether one is read."""
     if next(find_reads(model), None) is None:
-        return tflite
+        return False
     names = flatbuffer.op_names(model)
     for graph in model.subgraphs:
         graph.operators = [
@@ -46,7 +41,7 @@ def give_rank(tflite: bytes) -> bytes:
             for operator in graph.operators
             for one in _with_rank(model, graph, operator, names[operator.opcodeIndex])
         ]
-    return flatbuffer.write(model)
+    return True
 
 
 def _with_rank(model: Any, graph: Any, operator: Any, name: str) -> list[Any]:

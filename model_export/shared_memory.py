@@ -57,20 +57,15 @@ def find_losses(model: Any) -> Iterator[tuple[Loss, Any]]:
             yield loss, graph
 
 
-def protect(tflite: bytes) -> bytes:
-    """The same program, in which nothing is lost; the same bytes if nothing was.
-
-    Raises:
-        ProgramFileError: the bytes are not a TFLite file.
-    """
-    model = flatbuffer.read(tflite)
+def protect(model: Any) -> bool:
+    """Change a file, as `flatbuffer.read` gives it, so that nothing is lost; whether anything was."""
     is_changed = False
     for graph in model.subgraphs or ():
         while losses := _first_of_each_memory(_losses(model, graph, flatbuffer.op_names(model))):
             for loss in reversed(losses):
                 graph.operators.insert(loss.step, flatbuffer.add_copy(model, graph, loss.written))
             is_changed = True
-    return flatbuffer.write(model) if is_changed else tflite
+    return is_changed
 
 
 def _first_of_each_memory(losses: Iterator[Loss]) -> list[Loss]:

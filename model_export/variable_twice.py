@@ -25,13 +25,12 @@ def find(model: Any) -> Iterator[tuple[str, Any, Any]]:
             yield name, operator, graph
 
 
-def separate(tflite: bytes) -> bytes:
-    """The file with operands of their own; the same bytes where there is no such op."""
-    model = flatbuffer.read(tflite)
+def separate(model: Any) -> bool:
+    """Give such ops of a file, as `flatbuffer.read` gives it, operands of their own; whether there are any."""
     found = list(find(model))
     for _, operator, graph in found:
         copy = flatbuffer.add_copy(model, graph, int(operator.inputs[0]))
         place = next(index for index, one in enumerate(graph.operators) if one is operator)
         graph.operators.insert(place, copy)
         operator.inputs = np.array([operator.inputs[0], copy.outputs[0]], np.int32)
-    return flatbuffer.write(model) if found else tflite
+    return bool(found)

@@ -7,7 +7,7 @@ and everything else happens inside the signatures.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,9 @@ from plans.errors import ProgramError, UnfitExamplesError
 from plans.manifest import HAS_STATE, Order, Pass, Port, Selector, Work
 from plans.program import FLAG, Program, bind, unbind_all
 from wire.tensors import Array, Tensors
+
+_FLAG = np.ones([1], np.float32)
+_PORTION_BATCHES, _PORTION_BYTES = 8, 1 << 20  # what is read before it is needed
 
 
 class Examples(Protocol):
@@ -83,12 +86,13 @@ def run(
     for one in work.passes:
         collection = one.selector.collection
         if one.open is not None:
-            program.call(one.open, **{FLAG: _flag()})
-        for indices in batches(one.selector, counts[collection], seed):
-            program.call(one.step, **_batch(one, examples[collection].read(indices), len(indices)))
-            done, seen = done + 1, seen + len(indices)
-            on_step(done, total)
-    outputs = program.call(work.finish, **{FLAG: _flag()})
+            program.call(one.open, **{FLAG: _FLAG})
+        for portion in _portions(one, batches(one.selector, counts[collection], seed)):
+            fed = [_batch(one, examples[collection].read(indices), len(indices)) for indices in portion]
+            for indices, _ in zip(portion, program.steps(one.step, fed), strict=True):
+                done, seen = done + 1, seen + len(indices)
+                on_step(done, total)
+    outputs = program.call(work.finish, **{FLAG: _FLAG})
     metrics = unbind_all(work.metrics, outputs)
     return ClientResult(
         update=unbind_all(work.update, outputs),
@@ -124,6 +128,14 @@ def _orders(selector: Selector, count: int, seed: int) -> Iterator[Sequence[int]
                 yield generator.permutation(count).tolist()
 
 
+def _portions(one: Pass, indices: Iterator[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+    """The batches, as many at a time as are read before they are needed: eight small ones, or one that is large."""
+    size = one.selector.batch_size * sum(port.at_runtime.size_bytes for port in one.inputs.values())
+    count = max(1, min(_PORTION_BATCHES, _PORTION_BYTES // max(size, 1)))
+    while portion := list(islice(indices, count)):
+        yield portion
+
+
 def step_count(selector: Selector, count: int) -> int:
     """How many batches `batches` gives."""
     kept, size = _kept(selector, count), selector.batch_size
@@ -142,7 +154,7 @@ def _begin(program: Program, work: Work, broadcast: Tensors, seed: int, device_s
         arguments[work.seed] = np.array([seed % (1 << 31)], np.int32)
     if work.device_state:
         arguments |= _state(work, device_state) | {HAS_STATE: np.array([device_state is not None], np.float32)}
-    program.call(work.begin, **(arguments or {FLAG: _flag()}))
+    program.call(work.begin, **(arguments or {FLAG: _FLAG}))
 
 
 def _state(work: Work, device_state: Tensors | None) -> dict[str, Array]:
@@ -156,23 +168,22 @@ def _state(work: Work, device_state: Tensors | None) -> dict[str, Array]:
     return {name: bind(port, device_state[name]) for name, port in work.device_state.items()}
 
 
-def _flag() -> Array:
-    return np.ones([1], np.float32)
-
-
 def _batch(one: Pass, fields: Tensors, count: int) -> dict[str, Array]:
-    selector = one.selector
-    arguments = {
-        name: _padded(name, port, fields, selector.inputs[name], selector.batch_size)
-        for name, port in one.inputs.items()
-    }
+    """What `step` takes for some examples, with zeros after them up to the batch's fixed size."""
+    size = one.selector.batch_size
+    arguments: dict[str, Array] = {}
+    for name, port in one.inputs.items():
+        values = _checked(name, port, fields, one.selector.inputs[name])
+        if len(values) < size:
+            values = np.concatenate([values, np.zeros((size - len(values), *port.spec.shape), values.dtype)])
+        arguments[name] = values if port.bound is None else values.reshape(size, *port.bound.shape)
     if one.example_weight is not None:
-        arguments[one.example_weight] = (np.arange(selector.batch_size) < count).astype(np.float32)
-    return arguments or {FLAG: _flag()}
+        arguments[one.example_weight] = (np.arange(size) < count).astype(np.float32)
+    return arguments or {FLAG: _FLAG}
 
 
-def _padded(name: str, port: Port, fields: Tensors, field: str, batch_size: int) -> Array:
-    """The examples of a batch, followed by zeros up to the batch's fixed size."""
+def _checked(name: str, port: Port, fields: Tensors, field: str) -> Array:
+    """The examples' values for an input, if they fit its port."""
     if field not in fields:
         raise UnfitExamplesError(
             f"the examples have no field {field!r} for the input {name!r}; they have {', '.join(fields)}"
@@ -182,15 +193,7 @@ def _padded(name: str, port: Port, fields: Tensors, field: str, batch_size: int)
         raise UnfitExamplesError(
             f"the field {field!r} has examples {values.dtype}{list(values.shape[1:])}, expected {port.spec}"
         )
-    if _is_outside(port, values):
+    is_small = port.smallest is not None and bool((values < port.smallest).any())
+    if is_small or (port.largest is not None and bool((values > port.largest).any())):
         raise UnfitExamplesError(f"the field {field!r} holds values outside {port.smallest} to {port.largest}")
-    if len(values) == batch_size:
-        return values if port.bound is None else values.reshape(batch_size, *port.bound.shape)
-    padded = np.zeros((batch_size, *port.at_runtime.shape), values.dtype)
-    padded[: len(values)] = values.reshape(len(values), *port.at_runtime.shape)
-    return padded
-
-
-def _is_outside(port: Port, values: Array) -> bool:
-    too_small = port.smallest is not None and bool((values < port.smallest).any())
-    return too_small or (port.largest is not None and bool((values > port.largest).any()))
+    return values

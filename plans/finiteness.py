@@ -12,13 +12,18 @@ import numpy as np
 from plans.manifest import Kind
 from wire.tensors import Array
 
+_LARGEST = {np.finfo(dtype).dtype.itemsize: np.finfo(dtype).max for dtype in (np.float16, np.float32, np.float64)}
+
 
 def is_finite(values: Array) -> bool:
     """Whether every number of a tensor is finite; integers are."""
     if values.dtype.kind != "f" or values.size == 0:
         return True
-    largest = np.finfo(values.dtype).max
-    return bool(values.max() < largest and values.min() > -largest)  # neither holds of NaN, which is both
+    largest = _LARGEST[values.dtype.itemsize]
+    if values.size == 1:
+        return bool(-largest < values.item() < largest)
+    highest, lowest = np.maximum.reduce(values, axis=None), np.minimum.reduce(values, axis=None)
+    return bool(highest < largest and lowest > -largest)  # neither holds of NaN, which is both
 
 
 def of_nobody(dtype: Any, kind: Kind) -> Any:

@@ -7,10 +7,14 @@ here. Variables live as long as the `Program`; one thread at a time may call it.
 The runtimes hand what they can to XNNPACK, their *delegate*, and fail where it refuses what it first accepted (a SUM of
 rank 7 on LiteRT). Every signature is therefore prepared before the first one runs, while there are no variables to
 lose, and a file that the delegate refuses runs without it.
+
+They never give the memory of a signature's input to another tensor, nor write over it (`ArenaPlanner` in TensorFlow's
+`lite/arena_planner.cc`). So an array that nobody can have changed since it went in, such as a model that every client
+of a simulated round begins with, does not go in again.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,9 +22,11 @@ import numpy as np
 from plans.errors import ProgramError
 from plans.manifest import Port
 from plans.runtime import installed_runtime
-from wire.tensors import Array, Specs, Tensors, TensorSpec
+from wire.tensors import DTYPES, Array, Specs, Tensors, TensorSpec
 
 FLAG = "flag"  # what a signature takes that has nothing to take: phones' runtimes have none without inputs
+
+_DTYPES = {name: np.dtype(name) for name in DTYPES}  # numpy looks a name up whenever it compares with one
 
 _log = logging.getLogger(__name__)
 
@@ -46,22 +52,22 @@ class Program:
         self._threads = threads
         self._is_prepared = False
         self._open(delegate=delegate is not False)
-        self._inputs = {name: _specs(runner.get_input_details) for name, runner in self._runners.items()}
+        self._inputs = {name: _specs(one.runner.get_input_details) for name, one in self._signatures.items()}
         self._refuse_scalars()
 
     @property
     def signatures(self) -> tuple[str, ...]:
         """The names of the signatures, sorted."""
-        return tuple(sorted(self._runners))
+        return tuple(sorted(self._signatures))
 
     def inputs(self, signature: str) -> Specs:
         """What a signature takes, by name, as the runtime sees it."""
-        self._runner(signature)
+        self._known(signature)
         return self._inputs[signature]
 
     def outputs(self, signature: str) -> Specs:
         """What a signature gives, by name, as the runtime sees it."""
-        return _specs(self._runner(signature).get_output_details)
+        return _specs(self._known(signature).runner.get_output_details)
 
     def call(self, signature: str, /, **arrays: Array) -> dict[str, Array]:
         """Run a signature once, on exactly the arrays it takes, and return copies of what it gives.
@@ -71,18 +77,33 @@ class Program:
         Raises:
             ProgramError: no such signature, another set of names, a wrong shape or dtype, or a fault of the runtime.
         """
-        self._runner(signature)
-        expected = self._inputs[signature]
-        if arrays.keys() != expected.keys():
-            raise ProgramError(
-                f"{signature} takes {', '.join(expected)}; it was given {', '.join(arrays) or 'nothing'}"
-            )
-        checked = {name: _fit(signature, name, array, expected[name]) for name, array in arrays.items()}
-        self._prepare()
+        for _ in self.steps(signature, [arrays]):
+            pass
         try:
-            return _invoked(self._runners[signature], checked)
+            return self._signatures[signature].outputs()
         except (RuntimeError, ValueError) as error:
             raise ProgramError(f"{signature} failed: {error}") from error
+
+    def steps(self, signature: str, calls: Iterable[Mapping[str, Array]]) -> Iterator[None]:
+        """Run a signature on one set of arrays after another, of which nobody wants what it gives, and yield each time.
+
+        All are checked before the first one runs: a step fills the processor's caches with the model, and what Python
+        does between two steps finds nothing of its own there.
+
+        Raises:
+            ProgramError: see `call`; nothing has run where one set does not fit.
+        """
+        expected = self.inputs(signature)
+        fitting = [_fitting(signature, arrays, expected) for arrays in calls]
+        if not self._is_prepared:
+            self._prepare()
+        invoke = self._signatures[signature].invoke
+        for arrays in fitting:
+            try:
+                invoke(arrays)
+            except (RuntimeError, ValueError) as error:
+                raise ProgramError(f"{signature} failed: {error}") from error
+            yield
 
     def call_through(self, signature: str, ports: Mapping[str, Port], tensors: Tensors) -> dict[str, Array]:
         """`call`, on logical tensors that go in through their ports; on the flag where there are none.
@@ -99,7 +120,7 @@ class Program:
         try:
             interpreter = runtime.open(self._tflite, threads=self._threads, delegate=delegate)
             names = interpreter.get_signature_list()
-            self._runners: dict[str, Any] = {name: interpreter.get_signature_runner(name) for name in names}
+            self._signatures = {name: _Signature(interpreter.get_signature_runner(name)) for name in names}
         except (RuntimeError, ValueError, TypeError) as error:
             size_bytes = len(self._tflite)
             raise ProgramError(f"{runtime.name} cannot load the program of {size_bytes} bytes: {error}") from error
@@ -114,10 +135,9 @@ class Program:
 
     def _prepare(self) -> None:
         """Allocate every signature, once; without the delegate where it refuses one."""
-        if self._is_prepared:
-            return
         try:
-            _allocate(self._runners)
+            for one in self._signatures.values():
+                one.allocate()
         except RuntimeError as error:
             if self._delegate is not None or not _is_of_the_delegate(error):
                 raise ProgramError(f"the runtime cannot prepare the program: {error}") from error
@@ -127,28 +147,39 @@ class Program:
             self._prepare()
         self._is_prepared = True
 
-    def _runner(self, signature: str) -> Any:
-        if signature not in self._runners:
+    def _known(self, signature: str) -> "_Signature":
+        if signature not in self._signatures:
             raise ProgramError(f"the program has no signature {signature!r}; it has {', '.join(self.signatures)}")
-        return self._runners[signature]
+        return self._signatures[signature]
 
 
-def _allocate(runners: Mapping[str, Any]) -> None:
-    """What the first call of each runner would do first. The runtimes have no public name for it."""
-    for runner in runners.values():
-        runner._interpreter_wrapper.AllocateTensors(runner._subgraph_index)
-
-
-def _invoked(runner: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
+class _Signature:
     """What calling a runner does, but for its resizing of inputs that have their size: a tenth of a small step's time.
 
-    The runtimes have no public name for it either.
+    The runtimes have no public names for any of it.
     """
-    interpreter, subgraph = runner._interpreter_wrapper, runner._subgraph_index
-    for name, value in arrays.items():
-        interpreter.SetTensor(runner._inputs[name], value, subgraph)
-    interpreter.Invoke(subgraph)
-    return {name: interpreter.GetTensor(index, subgraph) for name, index in runner._outputs}  # copies
+
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
+        self._interpreter, self._subgraph = runner._interpreter_wrapper, runner._subgraph_index
+        self._held: dict[str, Array | None] = {}  # the inputs that nobody can have changed since they went in
+
+    def allocate(self) -> None:
+        """What the first call would do first."""
+        self._interpreter.AllocateTensors(self._subgraph)
+
+    def invoke(self, arrays: Mapping[str, Array]) -> None:
+        """Set the inputs and run."""
+        indices, held = self.runner._inputs, self._held
+        for name, value in arrays.items():
+            if value is not held.get(name):
+                self._interpreter.SetTensor(indices[name], value, self._subgraph)
+                held[name] = None if value.flags.writeable or value.base is not None else value
+        self._interpreter.Invoke(self._subgraph)
+
+    def outputs(self) -> dict[str, Array]:
+        """What the last run gave, as copies."""
+        return {name: self._interpreter.GetTensor(index, self._subgraph) for name, index in self.runner._outputs}
 
 
 def _is_of_the_delegate(error: RuntimeError) -> bool:
@@ -162,7 +193,7 @@ def bind(port: Port, tensor: Array) -> Array:
     Raises:
         ProgramError: the tensor is not the port's, or a value does not survive.
     """
-    if tensor.dtype != port.spec.dtype or tensor.shape != port.spec.shape:
+    if tensor.dtype != _DTYPES[port.spec.dtype] or tensor.shape != port.spec.shape:
         raise ProgramError(f"expected {port.spec}, found {tensor.dtype}{list(tensor.shape)}")
     return tensor if port.bound is None else _convert(tensor, port.bound)
 
@@ -184,8 +215,8 @@ def unbind_all(ports: Mapping[str, Port], outputs: Tensors) -> dict[str, Array]:
 
 
 def _convert(tensor: Array, spec: TensorSpec) -> Array:
-    if tensor.dtype == spec.dtype:
-        return tensor.reshape(spec.shape)
+    if tensor.dtype == _DTYPES[spec.dtype]:
+        return tensor if tensor.shape == spec.shape else tensor.reshape(spec.shape)
     converted = tensor.reshape(spec.shape).astype(spec.dtype)
     if not np.array_equal(converted.astype(tensor.dtype).reshape(tensor.shape), tensor, equal_nan=_is_float(tensor)):
         raise ProgramError(f"the values of a {tensor.dtype} tensor do not fit {spec}")
@@ -206,11 +237,18 @@ def _specs(details: Callable[[], Mapping[str, Mapping[str, Any]]]) -> dict[str, 
         raise ProgramError(f"a signature has a tensor that is none of a plan's: {error}") from None
 
 
+def _fitting(signature: str, arrays: Mapping[str, Array], expected: Specs) -> Mapping[str, Array]:
+    """The arrays of a call, each of exactly the spec of its input."""
+    if arrays.keys() != expected.keys():
+        raise ProgramError(f"{signature} takes {', '.join(expected)}; it was given {', '.join(arrays) or 'nothing'}")
+    return {name: _fit(signature, name, arrays[name], spec) for name, spec in expected.items()}
+
+
 def _fit(signature: str, name: str, value: Array, spec: TensorSpec) -> Array:
     array = np.asarray(value)
     if array.shape != spec.shape:
         raise ProgramError(f"{signature}: {name} must be {spec}, found the shape {list(array.shape)}")
-    if array.dtype == spec.dtype:
+    if array.dtype == _DTYPES[spec.dtype]:
         return np.ascontiguousarray(array)
     limits = np.iinfo(spec.dtype) if np.dtype(spec.dtype).kind in "iu" else None
     if limits is None or array.dtype.kind not in "iu":

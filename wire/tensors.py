@@ -15,6 +15,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class TensorSpec:
     def __str__(self) -> str:
         return self.dtype + (f"[{','.join(map(str, self.shape))}]" if self.shape else "")
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """The bytes of the array alone."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize

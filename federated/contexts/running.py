@@ -67,6 +67,8 @@ class PlanRunner:
             for phase in manifest.phases:
                 one = phase.works[work]
                 prepared = server.prepare(self._server, manifest, one, state, carried=carried)
+                for array in prepared.broadcast.values():
+                    array.flags.writeable = False  # so that it need not go into a program for every client anew
                 known = {**state, **carried, **prepared.temp}
                 totals = self._aggregated(one, prepared.broadcast, known, cohort, count, kept)
                 updated = server.update(self._server, manifest, one, state, totals, temp=prepared.temp, carried=carried)

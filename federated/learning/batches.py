@@ -8,6 +8,7 @@ client, when their turn comes; where it has `client_ids` too, errors call the cl
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -194,9 +195,12 @@ def _padded(values: Array, size: int) -> Array:
     return np.concatenate([values, np.repeat(values[:1], missing, axis=0)]) if missing else values
 
 
+@lru_cache(maxsize=64)
 def _weight(count: int, size: int) -> Array:
-    """1 for each example, 0 for the padding after them."""
-    return (np.arange(count + -count % size) < count).astype(np.float32)
+    """1 for each example, 0 for the padding after them; the same array for all clients with so many."""
+    weight = (np.arange(count + -count % size) < count).astype(np.float32)
+    weight.flags.writeable = False
+    return weight
 
 
 def _joined(arrays: list[Array]) -> Array:

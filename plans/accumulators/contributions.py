@@ -6,8 +6,6 @@ and so is what lies outside the bounds that the plan declares. Nothing is counte
 
 import math
 
-import numpy as np
-
 from plans.errors import ContributionError
 from plans.finiteness import is_finite, of_nobody
 from plans.manifest import Aggregation, Kind, Work
@@ -58,17 +56,12 @@ def not_finite(work: Work, update: Tensors) -> str | None:
     A device that has nothing to compare may still give a minimum the largest number, and a maximum the smallest.
     """
     for entry in work.aggregation:
+        is_extreme = entry.kind in (Kind.MIN, Kind.MAX)
         for name in entry.tensors:
-            if not is_finite(_compared(entry, update[name])):
+            values = update[name]
+            if not is_finite(values[values != of_nobody(values.dtype, entry.kind)] if is_extreme else values):
                 return name
     return None
-
-
-def _compared(entry: Aggregation, values: Array) -> Array:
-    """The values of an extreme that count, or all of another sum."""
-    if entry.kind not in (Kind.MIN, Kind.MAX):
-        return values
-    return np.asarray(values[values != of_nobody(values.dtype, entry.kind)])
 
 
 def _check_range(entry: Aggregation, name: str, values: Array, cohort: int) -> None:

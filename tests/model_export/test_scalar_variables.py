@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
-from model_export import Function, builtin_ops, export_functions, scalar_variables
+from model_export import Function, builtin_ops, export_functions, flatbuffer, scalar_variables
 from model_export.convert import _convert
 from plans.program import Program
 from wire.tensors import TensorSpec
@@ -51,7 +51,7 @@ def _moves(tflite: bytes) -> bool:
 @pytest.mark.parametrize("delegate", [None, False], ids=["XNNPACK", "builtin"])
 def test_variables_of_rank_0_are_read_and_assigned_as_in_tensorflow(delegate: bool | None) -> None:
     counting = _Counting()
-    program = Program(scalar_variables.give_rank(counting.converted()), delegate=delegate)
+    program = Program(flatbuffer.changed(counting.converted(), scalar_variables.give_rank), delegate=delegate)
     for call in range(CALLS):
         found, expected = program.call("run", x=X + call), counting(tf.constant(X + call))
         for name, value in expected.items():
@@ -63,10 +63,10 @@ def test_memory_that_moved_in_the_first_call_stays() -> None:
     # Should a runtime plan at once one day, this says that the change has had its time.
     assert _moves(tflite)
     assert "READ_VARIABLE of rank 0" in builtin_ops.find_problems(tflite)[0]
-    changed = scalar_variables.give_rank(tflite)
+    changed = flatbuffer.changed(tflite, scalar_variables.give_rank)
     assert not _moves(changed)
     assert not builtin_ops.find_problems(changed)
-    assert scalar_variables.give_rank(changed) is changed
+    assert flatbuffer.changed(changed, scalar_variables.give_rank) is changed
 
 
 def test_memory_stays_where_the_gradient_of_gathered_rows_is_summed() -> None:

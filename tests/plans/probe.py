@@ -66,6 +66,21 @@ def variables_survive_another_allocation(delegate: bool) -> None:
     assert all(np.array_equal(before[name], again[name]) for name in before)
 
 
+def what_nobody_can_change_is_still_there(delegate: bool) -> None:
+    """Clients that begin with the same frozen arrays, which go in once, and with arrays that go in each time."""
+    once, anew = (Program(PLAN.client, delegate=delegate) for _ in range(2))
+    frozen = {name: value.copy() for name, value in _BEGIN.items()} | {"client_learning_rate": _FLAG.copy()}
+    for value in frozen.values():
+        value.flags.writeable = False
+    for seed in range(3):
+        found = []
+        for program, begin in ((once, frozen), (anew, {name: value.copy() for name, value in frozen.items()})):
+            program.call("train_begin", **begin)
+            assert len(list(program.steps("train_step", [_batch(seed), _batch(seed + 1)]))) == 2
+            found.append(_finish(program))
+        assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def many_steps_leak_nothing(delegate: bool) -> None:
     program, batch = Program(PLAN.client, delegate=delegate), _batch(1)
     _begin(program, 0.0)
@@ -113,6 +128,7 @@ def _resident_bytes() -> int:
 CHECKS: tuple[Callable[[bool], None], ...] = (
     training_equals_numpy,
     variables_survive_another_allocation,
+    what_nobody_can_change_is_still_there,
     many_steps_leak_nothing,
     threads_do_not_disturb_each_other,
     a_refused_call_leaves_the_next_one_working,

@@ -93,6 +93,45 @@ def test_arrays_may_lie_in_memory_as_they_like(client: Program) -> None:
     assert np.array_equal(client.call("train_step", **strided)["loss"], plain["loss"])
 
 
+def trained(client: Program, begin: Mapping[str, Array]) -> dict[str, Array]:
+    """What a client's round gives: two steps from a beginning."""
+    client.call("train_begin", **begin)
+    assert len(list(client.steps("train_step", [BATCH, BATCH]))) == 2
+    return client.call("train_finish", flag=F1)
+
+
+@pytest.mark.parametrize("delegate", [None, False])
+def test_what_nobody_can_change_goes_in_once_and_is_still_there(delegate: bool | None) -> None:
+    """Between two beginnings every signature runs, so that none has its memory where another's input lies."""
+    once, anew = Program(PLAN.client, delegate=delegate), Program(PLAN.client, delegate=delegate)
+    kept = {name: value.copy() for name, value in BEGIN.items()}
+    for value in kept.values():
+        value.flags.writeable = False
+    other = {name: value + 1 for name, value in BEGIN.items()}
+    for begin in (kept, kept, other, kept, kept):
+        fresh = {name: value.copy() for name, value in begin.items()}
+        found, expected = trained(once, begin), trained(anew, fresh)
+        assert all(np.array_equal(found[name], value) for name, value in expected.items())
+
+
+def test_what_somebody_changed_goes_in_again(client: Program) -> None:
+    begin = {name: value.copy() for name, value in BEGIN.items()}
+    views = {name: value.view() for name, value in begin.items()}
+    for value in views.values():
+        value.flags.writeable = False
+    for arrays in (begin, views):
+        before = trained(client, arrays)
+        begin["w"] += 1
+        assert not np.array_equal(trained(client, arrays)["w"], before["w"])
+
+
+def test_no_step_runs_where_one_does_not_fit(client: Program) -> None:
+    client.call("train_begin", **BEGIN)
+    with pytest.raises(ProgramError, match="train_step takes"):
+        list(client.steps("train_step", [BATCH, {}]))
+    assert client.call("train_finish", flag=F1)["weight"] == 0
+
+
 LONG = Port(TensorSpec("int64", (2,)), TensorSpec("int32", (2,)))
 SCALAR = Port(TensorSpec("float32", ()), TensorSpec("float32", (1,)))
 FLAG = Port(TensorSpec("bool", ()), TensorSpec("float32", (1,)))

@@ -1,6 +1,6 @@
 """Runs the draft of a plan as hosts run plans, its signatures computed by their kernels: no file, no interpreter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -119,6 +119,11 @@ class DraftProgram:
         given = {key: _bound(tensor, _computed(tensor, known, outputs)) for key, tensor in signature.outputs.items()}
         self._variables |= written
         return given
+
+    def steps(self, name: str, calls: Iterable[Mapping[str, Array]]) -> Iterator[None]:
+        for arrays in calls:
+            self.call(name, **arrays)
+            yield
 
     def call_through(self, name: str, ports: Mapping[str, Port], tensors: Tensors) -> dict[str, Array]:
         arrays = {key: bind(one, tensors[key]) for key, one in ports.items()}
