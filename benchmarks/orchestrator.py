@@ -3,12 +3,12 @@
 A server over a SQLite file and a folder, as `fedelta serve` runs it, is given whole rounds by devices over the
 loopback: check-in, upload, signed report, and at the end of every round the sum and the new checkpoint.
 Its CPU time is read from the kernel before and after, and divided by the updates. Beside it, in the same run, stands a
-server that only discards the bodies. Durable means what it says: every acknowledged update and report is flushed.
+server that only discards the bodies, and Flower's SuperLink where `--flower-python` names the Python of an environment
+that has it. Durable means what it says: every acknowledged update and report is flushed.
 """
 
 import argparse
 import json
-import os
 import re
 import signal
 import subprocess
@@ -26,6 +26,7 @@ import numpy as np
 import urllib3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from benchmarks import processes, superlink
 from device_sdk.http import HttpTransport
 from device_sdk.identity import DeviceKey, EnrolmentRecord, Identity
 from device_sdk.session import DeviceSession
@@ -40,7 +41,6 @@ from wire.operator_messages import EnrolmentTokenRequest, RoundPolicy, TaskReque
 
 MODELS = {"200 KB": (1000, 50), "6.6 MB": (1000, 1650)}  # inputs and outputs of one dense layer
 _CONNECTIONS = 4
-_TICKS = os.sysconf("SC_CLK_TCK")
 _OFFER = CheckIn(
     Runtime("0.1.0", "ai-edge-litert", "2.0.0", tuple(sorted(FEATURES))), (CollectionSummary("default", 1024),)
 )
@@ -67,14 +67,11 @@ class Served:
 
     def cpu_seconds(self) -> float:
         """What the process has taken so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return processes.cpu_seconds([self.process.pid])
 
     def peak_bytes(self) -> int:
         """The most memory it has had."""
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
-        assert found is not None
-        return int(found[1]) << 10
+        return processes.peak_bytes(self.process.pid)
 
 
 class Device:
@@ -130,15 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="a smoke test of less than a minute")
+    parser.add_argument("--flower-python", type=Path, metavar="PYTHON", help="let Flower's SuperLink take part")
     options = parser.parse_args(arguments)
-    document = measured(options.quick)
+    document = measured(options.quick, options.flower_python)
     print(markdown(document))
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0
 
 
-def measured(quick: bool) -> dict[str, Any]:
+def measured(quick: bool, flower_python: Path | None = None) -> dict[str, Any]:
     """The figures of one run."""
     devices, rounds, checks = (4, 2, 200) if quick else (50, 4, 20_000)
     records = [
@@ -146,7 +144,11 @@ def measured(quick: bool) -> dict[str, Any]:
     ]
     if not quick:
         records.append(_updates("200 KB", *MODELS["200 KB"], 1000, 1))
-    return {"records": records, "idle_check_in_cpu_seconds": _idle(checks), "connections": _CONNECTIONS}
+    document = {"records": records, "idle_check_in_cpu_seconds": _idle(checks), "connections": _CONNECTIONS}
+    if flower_python is not None:
+        models = {name: shape for name, shape in MODELS.items() if not quick or name == "200 KB"}
+        document["superlink"] = superlink.measured(flower_python, models, devices, rounds, checks // 10)
+    return document
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -155,13 +157,21 @@ def markdown(document: dict[str, Any]) -> str:
         "| update | devices | updates | CPU s an update | CPU s if discarded | updates a second | peak MiB |",
         "| --- |" + " --- |" * 6,
     ]
-    lines += [
+    other = document.get("superlink", {"records": []})
+    lines += [_row(one) for one in (*document["records"], *other["records"])]
+    lines += ["", f"An idle check-in: {document['idle_check_in_cpu_seconds'] * 1e3:.3f} ms of CPU."]
+    if "superlink" in document:
+        lines += [f"An idle pull from the SuperLink: {other['idle_pull_cpu_seconds'] * 1e3:.3f} ms of CPU."]
+    return "\n".join(lines)
+
+
+def _row(one: dict[str, Any]) -> str:
+    discarded = one.get("discard_cpu_seconds_per_update")
+    return (
         f"| {one['update']} | {one['devices']} | {one['updates']} | {one['cpu_seconds_per_update']:.4f} "
-        f"| {one['discard_cpu_seconds_per_update']:.4f} | {one['updates_per_second']:.1f} "
+        f"| {'' if discarded is None else f'{discarded:.4f}'} | {one['updates_per_second']:.1f} "
         f"| {one['peak_resident_bytes'] / (1 << 20):.0f} |"
-        for one in document["records"]
-    ]
-    return "\n".join([*lines, "", f"An idle check-in: {document['idle_check_in_cpu_seconds'] * 1e3:.3f} ms of CPU."])
+    )
 
 
 def _updates(name: str, inputs: int, outputs: int, devices: int, rounds: int) -> dict[str, Any]:

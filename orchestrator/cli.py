@@ -103,11 +103,13 @@ def _serve(arguments: argparse.Namespace) -> int:
         from orchestrator.errors import DataFolderError, SettingsError
         from orchestrator.server import Server
         from orchestrator.settings import Settings
+        from plans import freed_memory
     except ModuleNotFoundError as error:
         print(f"fedelta serve needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
         return 2
     logs.configure(arguments.log_format)
     os.umask(0o077)  # the database, the key and single updates are nobody else's to read
+    freed_memory.share_pools()
     try:
         settings = Settings(
             data_dir=arguments.data_dir,
@@ -167,11 +169,13 @@ def _work(arguments: argparse.Namespace) -> int:
         from orchestrator.app import open_worker_context, working
         from orchestrator.errors import DataFolderError, SettingsError
         from orchestrator.settings import Settings
+        from plans import freed_memory
     except ModuleNotFoundError as error:
         print(f"fedelta work needs {error.name}: pip install 'fedelta[orchestrator]'", file=sys.stderr)
         return 2
     logs.configure(arguments.log_format)
     os.umask(0o077)
+    freed_memory.share_pools()
     try:
         settings = Settings(
             data_dir=arguments.data_dir, database_url=arguments.database_url, storage_url=arguments.storage_url

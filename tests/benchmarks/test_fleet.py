@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import fleet
-from benchmarks.virtual_fleet import DAY, Course, World, share_awake
+from benchmarks.virtual_fleet import DAY, HOUR, MANY_WAITS, Course, World, seconds_asleep, share_awake, waits_left
 from orchestrator.domain.rounds import RoundState
 
 pytestmark = pytest.mark.timeout(300)
@@ -48,6 +48,24 @@ def test_four_times_as_many_devices_are_awake_at_the_best_hour() -> None:
     shares = np.array([share_awake(now) for now in np.arange(0, DAY, 600)])
     assert shares.max() == pytest.approx(1)
     assert shares.min() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("hour", [0, 3.9, 5, 30])
+def test_a_device_wakes_when_the_share_of_the_awake_is_its_own(hour: float) -> None:
+    now = hour * HOUR
+    sleepiness = np.random.default_rng(1).uniform(share_awake(now), 1, 100).astype(np.float32)
+    for own, seconds in zip(sleepiness, seconds_asleep(sleepiness, now), strict=True):
+        assert share_awake(now + seconds - 60) < own < share_awake(now + seconds + 60)
+
+
+def test_a_device_that_slept_for_long_comes_as_if_it_had_tried_all_the_while() -> None:
+    random = np.random.default_rng(1)
+    tries = np.cumsum(0.5 + random.random((100_000, 2 * MANY_WAITS + 2)), 1)
+    left = tries - MANY_WAITS
+    by_every_try = np.where(left > 0, left, np.inf).min(1)
+    by_shortcut = waits_left(random.random((2, 100_000), np.float32))
+    shares = np.linspace(0.05, 0.95, 19)
+    assert np.quantile(by_shortcut, shares) == pytest.approx(np.quantile(by_every_try, shares), abs=0.01)
 
 
 def test_figures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,8 @@ from orchestrator.signing import create_key
 from tests.processes.federation import free_port, wait_for
 from wire.operator import OperatorClient
 
+_UP = re.compile(rb"^(?:Serving on|Working;)", re.MULTILINE)
+
 
 class Balancer:
     """Hands each connection to the next replica that takes it, as a load balancer in front of them does."""
@@ -67,6 +69,7 @@ class Replicas:
         self._environment = {**os.environ, **environment}
         self._stack = ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._said_before: dict[str, int] = {}  # bytes in a process's log when it was last started
         self._ports = {f"web-{number}": free_port() for number in range(webs)}
         self.names = [*self._ports, *(f"worker-{number}" for number in range(workers))]
         self._key = folder / "plan-signing-key.pem"
@@ -90,11 +93,16 @@ class Replicas:
             options += ["--check-in-seconds", "0.5"]
         command = [sys.executable, *FEDELTA, "serve" if name in self._ports else "work", *options]
         log = self._stack.enter_context(self.log(name).open("ab"))
+        self._said_before[name] = log.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self._environment
         )
         self._stack.callback(stop, process)
         self._processes[name] = process
+
+    def wait_until_up(self, name: str) -> None:
+        """Wait until a process that was started says that it works."""
+        wait_for(lambda: _UP.search(self.log(name).read_bytes(), self._said_before[name]))
 
     def kill(self, name: str) -> None:
         """`kill -9`: nothing is finished, nothing is said."""

@@ -34,6 +34,7 @@ from wire.operator_messages import EnrolmentTokenRequest, RoundPolicy, TaskReque
 SECONDS = float(os.environ.get("FEDELTA_CHAOS_SECONDS", "30"))
 DEVICES = int(os.environ.get("FEDELTA_CHAOS_DEVICES", "16"))
 DEVICES_A_PROCESS = 8
+WAITED_FOR = 0.75
 ENDED = {"completed", "abandoned", "cancelled"}
 
 pytestmark = [pytest.mark.processes, pytest.mark.tensorflow, pytest.mark.timeout(SECONDS + 300)]
@@ -71,11 +72,12 @@ def test_every_accepted_update_is_counted_once(replicas: Replicas, database: Pos
             log = stack.enter_context((tmp_path / f"devices-{first}.log").open("wb"))
             command = [sys.executable, "-m", "tests.processes.agents", *folders]
             stack.callback(stop, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
-        havoc(replicas, database)
+        kills = havoc(replicas, database)
         before = wait_for(lambda: completed(replicas, task))
         wait_for(lambda: completed(replicas, task) > before + 1)
     replicas.client.cancel(task.task_id)
     check(replicas, task, ids)
+    print(f"{kills} kills in {SECONDS:.0f} s")
 
 
 def enrolled(replicas: Replicas, folder: Path, share: int) -> str:
@@ -109,14 +111,19 @@ def completed(replicas: Replicas, task: TaskView) -> int:
         return 0
 
 
-def havoc(replicas: Replicas, database: PostgresqlServer) -> None:
-    """Kill a process at random again and again; half-way, restart the database under all of them."""
+def havoc(replicas: Replicas, database: PostgresqlServer) -> int:
+    """Kill a process at random again and again, and half-way restart the database under all of them; how many died.
+
+    The next one dies when the last one is back, however long this machine takes over that: with all of them starting
+    at once nothing would be done that could go wrong. One in four is not waited for, and may die as it starts.
+    """
     chance = random.Random(20)  # noqa: S311 - which process dies when
-    begun, restarted = time.monotonic(), False
+    begun, kills, restarted = time.monotonic(), 0, False
     while (passed := time.monotonic() - begun) < SECONDS:
         time.sleep(chance.uniform(0.5, 3))
         name = chance.choice(replicas.names)
         replicas.kill(name)
+        kills += 1
         if not restarted and passed > SECONDS / 2:
             restarted = True
             database.stop("immediate")
@@ -124,7 +131,10 @@ def havoc(replicas: Replicas, database: PostgresqlServer) -> None:
             database.start()
         time.sleep(chance.uniform(0, 2))
         replicas.start(name)
+        if chance.random() < WAITED_FOR:
+            replicas.wait_until_up(name)
     assert restarted
+    return kills
 
 
 def check(replicas: Replicas, task: TaskView, ids: list[str]) -> None:
@@ -139,4 +149,5 @@ def check(replicas: Replicas, task: TaskView, ids: list[str]) -> None:
         expected = sum(shares[one.device_id] for one in reported)
         (found,) = (replicas.client.result(task.task_id, round_.round_number).values or {}).values()
         assert found == expected, round_
-    print(f"{len(completed)} of {len(rounds)} rounds completed, {sum(one.reported for one in completed)} updates")
+    counted, accepted = (sum(one.reported for one in some) for some in (completed, rounds))
+    print(f"{len(completed)} of {len(rounds)} rounds completed, of {counted} updates; {accepted} were accepted in all")
