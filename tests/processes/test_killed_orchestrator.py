@@ -15,18 +15,20 @@ from device_sdk.http import HttpTransport
 from device_sdk.offer import offer
 from device_sdk.session import DeviceSession
 from device_sdk.state_dir import StateDir
-from plans import bundle, client, server
+from plans import client, server
 from plans.accumulators.work import WorkAccumulator
 from plans.program import Program
 from tests.golden.make_plans import LINEAR
+from tests.plans.linear import PLAN, TRAIN
 from tests.processes.federation import Device, Federation, linear_examples, wait_for
 from wire import tensors
 from wire.operator_messages import RoundPolicy, TaskRequest, TaskView
-from wire.tensors import Array
+from wire.tensors import Array, Tensors
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 DEVICES = 3
+CLIENT, SERVER = Program(PLAN.client), Program(PLAN.server)
 
 
 def test_it_goes_on_when_it_was_killed_before_anybody_checked_in(federation: Federation) -> None:
@@ -75,8 +77,32 @@ def test_it_goes_on_when_it_was_killed_between_two_rounds(federation: Federation
     _check_counted_once(federation, task)
 
 
+def test_a_slow_devices_update_counts_two_rounds_later_whatever_was_killed_in_between(federation: Federation) -> None:
+    policy = RoundPolicy(rounds=3, cohort=2, concurrency=3)
+    task, (one, two, slow) = _begun(federation, policy)
+    _select_and_fall_silent(federation, slow)
+    states = [PLAN.initial]
+    for number in (1, 2):
+        _report_from([one, two], number)
+        wait_for(lambda number=number: _completed(federation, task) == number)  # type: ignore[misc]
+        federation.kill_server()
+        federation.start_server()
+        wait_for(lambda number=number: len(federation.rounds(task)) > number)  # type: ignore[misc]
+        states.append(_after(states[-1], [_update(states[-1], seed) for seed in (0, 1)]))
+    _report_from([slow], 1)
+    _report_from([one], 3)
+    assert federation.wait_for_end(task).state == "completed"
+    late = _update(states[0], 2)
+    late |= {name: late[name] * np.float32(3**-0.5) for name in ("w", "b")}
+    states.append(_after(states[-1], [_update(states[-1], 0), late]))
+    kept = [federation.client.resource(one.sha256) for one in federation.client.checkpoints(task.task_id)]
+    assert kept == [tensors.encode(state) for state in states]
+    metrics = [round_.metrics for round_ in federation.rounds(task)]
+    assert [(one["staleness"], one["staleness_max"]) for one in metrics] == [(0, 0), (0, 0), (1, 2)]
+
+
 def test_it_completes_the_task_when_it_is_killed_again_and_again(federation: Federation) -> None:
-    task = _push(federation, rounds=6)
+    task = _push(federation, RoundPolicy(rounds=6, cohort=DEVICES))
     devices = [federation.enrol(f"device-{seed}", linear_examples(seed)) for seed in range(DEVICES)]
     for device in devices:
         federation.start_device(device)
@@ -89,18 +115,16 @@ def test_it_completes_the_task_when_it_is_killed_again_and_again(federation: Fed
     assert all(round_.reported == DEVICES for round_ in federation.rounds(task))
 
 
-def _begun(federation: Federation) -> tuple[TaskView, list[Device]]:
+def _begun(federation: Federation, policy: RoundPolicy | None = None) -> tuple[TaskView, list[Device]]:
     """A task whose first round waits for devices, and the devices."""
     devices = [federation.enrol(f"device-{seed}", linear_examples(seed)) for seed in range(DEVICES)]
-    task = _push(federation, rounds=2)
+    task = _push(federation, policy or RoundPolicy(rounds=2, cohort=DEVICES))
     wait_for(lambda: federation.rounds(task))
     return task, devices
 
 
-def _push(federation: Federation, rounds: int) -> TaskView:
-    return federation.client.push(
-        TaskRequest("linear", policy=RoundPolicy(rounds=rounds, cohort=DEVICES)), plan=LINEAR.read_bytes()
-    )
+def _push(federation: Federation, policy: RoundPolicy) -> TaskView:
+    return federation.client.push(TaskRequest("linear", policy=policy), plan=LINEAR.read_bytes())
 
 
 def _completed(federation: Federation, task: TaskView) -> int:
@@ -114,9 +138,9 @@ def _restart(federation: Federation, task: TaskView, state: str) -> None:
     assert federation.rounds(task)[0].state == state
 
 
-def _report_from(devices: list[Device]) -> None:
+def _report_from(devices: list[Device], round_number: int = 1) -> None:
     for device in devices:
-        assert "reported round 1" in device.run("once")
+        assert f"reported round {round_number}" in device.run("once")
 
 
 def _select_and_fall_silent(federation: Federation, device: Device) -> None:
@@ -144,23 +168,29 @@ def _check_counted_once(federation: Federation, task: TaskView) -> None:
     first = federation.rounds(task)[0]
     assert (first.assigned, first.reported) == (DEVICES, DEVICES)
     checkpoint = federation.client.checkpoints(task.task_id)[1]
-    assert federation.client.resource(checkpoint.sha256) == tensors.encode(_expected_state(federation))
+    assert federation.client.resource(checkpoint.sha256) == tensors.encode(_expected_state())
     with closing(sqlite3.connect(federation.folder / "server" / "fedelta.db")) as database:
         counts = database.execute("SELECT count(*) FROM assignments GROUP BY round_id, device_id").fetchall()
     assert counts == [(1,)] * DEVICES
 
 
-def _expected_state(federation: Federation) -> dict[str, Array]:
+def _expected_state() -> dict[str, Array]:
     """The state after one round, worked out here from the same examples."""
-    plan = bundle.unpack(LINEAR.read_bytes())
-    work = plan.manifest.work("train")
-    program, server_program = Program(plan.client), Program(plan.server)
-    broadcast = server.prepare(server_program, plan.manifest, work, plan.initial).broadcast
-    total = WorkAccumulator(work, DEVICES)
-    for seed in range(DEVICES):
-        examples = {"default": _Examples(linear_examples(seed))}
-        total.accumulate(client.run(program, work, broadcast, examples, seed=0).update)
-    return server.update(server_program, plan.manifest, work, plan.initial, total.finalize()).state
+    return _after(PLAN.initial, [_update(PLAN.initial, seed) for seed in range(DEVICES)])
+
+
+def _update(state: Tensors, seed: int) -> dict[str, Array]:
+    """What a device makes of a state's broadcast."""
+    broadcast = server.prepare(SERVER, PLAN.manifest, TRAIN, state).broadcast
+    return client.run(CLIENT, TRAIN, broadcast, {"default": _Examples(linear_examples(seed))}, seed=0).update
+
+
+def _after(state: Tensors, updates: Sequence[Tensors]) -> dict[str, Array]:
+    """The state after a round that counts these updates."""
+    total = WorkAccumulator(TRAIN, len(updates))
+    for update in updates:
+        total.accumulate(update)
+    return server.update(SERVER, PLAN.manifest, TRAIN, state, total.finalize()).state
 
 
 class _Examples:
