@@ -134,9 +134,13 @@ class Nodes:
         """Wait for an answer that has this name, and this value."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith("{") and name in (answer := json.loads(line)) and value in (None, answer[name]):
-                found: dict[str, int] = answer
-                return found
+            answer: dict[str, int] = json.loads(line) if line.startswith("{") else {}
+            if "failed" in answer:
+                raise ChildProcessError(
+                    f"a node failed in round {answer['failed']}, which would wait for it for an hour"
+                )
+            if name in answer and value in (None, answer[name]):
+                return answer
         raise ChildProcessError(f"the nodes' process ended with status {self._process.wait()}")
 
     def end(self) -> None:
@@ -180,11 +184,12 @@ def _updates(python: Path, version: str, shape: tuple[int, int], count: int, rou
             peak = server.peak_bytes()
         finally:
             nodes.end()
+    updates = count * rounds
     return {
         "devices": count,
-        "updates": count * rounds,
-        "cpu_seconds_per_update": cpu / (count * rounds),
-        "updates_per_second": count * rounds / seconds,
+        "updates": updates,
+        "cpu_seconds_per_update": cpu / updates,
+        "updates_per_second": updates / seconds,
         "peak_resident_bytes": peak,
     }
 

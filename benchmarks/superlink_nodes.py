@@ -4,7 +4,7 @@ Each has Flower's own connection of a SuperNode (its key, its heartbeats, its si
 does with it, but starts no process for an app: it fetches the model, and answers with an update of random numbers.
 
 It obeys the lines of its standard input: `pull N` asks N times for messages; `work` begins to work, and says when each
-round begins. Every answer is a line of JSON.
+round begins and when a node fails. Every answer is a line of JSON.
 """
 
 import itertools
@@ -65,10 +65,14 @@ def work(node: Node, number: int, shapes: list[tuple[int, ...]], begins: Callabl
     """Answer whatever comes, for ever; the n-th message is of round n."""
     random = np.random.default_rng(number)
     for round_number in itertools.count(1):
-        while (received := node.receive()) is None:
-            time.sleep(_REST_SECONDS)
-        begins(round_number)
-        node.answer(received, [random.uniform(0.1, 1, shape).astype(np.float32) for shape in shapes])
+        try:
+            while (received := node.receive()) is None:
+                time.sleep(_REST_SECONDS)
+            begins(round_number)
+            node.answer(received, [random.uniform(0.1, 1, shape).astype(np.float32) for shape in shapes])
+        except Exception:  # of whatever kind: without this node no round ends
+            say(failed=round_number)
+            raise
 
 
 class Rounds:
@@ -104,8 +108,9 @@ def main(address: str, count: int, inputs: int, outputs: int) -> None:
 
 
 def say(**document: int) -> None:
-    """Write a line."""
-    print(json.dumps(document), flush=True)
+    """Write a line, whole."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
