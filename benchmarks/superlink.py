@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from benchmarks import processes
 from benchmarks.measure import ROOT
 
 _START_SECONDS = 120.0
-_UNPUBLISHED = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+_OFFLINE = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
 _CONFIGURATION = """
 [superlink]
 default = "benchmark"
@@ -98,7 +98,7 @@ def serving(python: Path, *, keeps: bool) -> Iterator[SuperLink]:
             port = str(listening.getsockname()[1])
         (folder / "config.toml").write_text(_CONFIGURATION.format(address=f"127.0.0.1:{port}"))
         search = {"FLWR_HOME": name, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-        environment = os.environ | _UNPUBLISHED | search
+        environment = os.environ | _OFFLINE | search
         options = ["--insecure", "--port", port, "--disable-runtime-dependency-installation"]
         options += ["--database", str(folder / "state.db")] if keeps else []
         with (folder / "superlink.log").open("wb") as log:  # of all its processes
@@ -127,8 +127,6 @@ class Nodes:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.lost = 0  # updates that the server did not take
-        self.hears("nodes")
 
     def tell(self, order: str) -> None:
         """Give an order."""
@@ -141,12 +139,15 @@ class Nodes:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             answer: dict[str, int] = json.loads(line) if line.startswith("{") else {}
-            self.lost += "lost" in answer
+            if "failed" in answer:
+                raise ChildProcessError(
+                    f"a node failed in round {answer['failed']}, which would wait for it for an hour"
+                )
             if name in answer and value in (None, answer[name]):
                 return answer
         raise ChildProcessError(f"the nodes' process ended with status {self._process.wait()}")
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End them all."""
         self._process.kill()
         self._process.communicate()
@@ -176,26 +177,20 @@ def measured(
     return {"version": version, "records": records, "idle_pull_cpu_seconds": idle}
 
 
-def _updates(
-    python: Path, version: str, shape: tuple[int, int], count: int, rounds: int, *, keeps: bool
-) -> dict[str, Any]:
-    with serving(python, keeps=keeps) as server:
-        nodes = Nodes(python, server, count, shape)
-        try:
-            nodes.tell("work")
-            server.start(version, count, rounds + 2, shape)
-            nodes.hears("round", 2)
-            cpu, begun, lost = server.cpu_seconds(), time.monotonic(), nodes.lost
-            nodes.hears("round", rounds + 2)
-            cpu, seconds, lost = server.cpu_seconds() - cpu, time.monotonic() - begun, nodes.lost - lost
-            peak = server.peak_bytes()
-        finally:
-            nodes.end()
-    updates = count * rounds - lost
+def _updates(python: Path, version: str, shape: tuple[int, int], count: int, rounds: int) -> dict[str, Any]:
+    with serving(python) as server, closing(Nodes(python, server, count, shape)) as nodes:
+        nodes.hears("nodes")
+        nodes.tell("work")
+        server.start(version, count, rounds + 2, shape)
+        nodes.hears("round", 2)
+        cpu, begun = server.cpu_seconds(), time.monotonic()
+        nodes.hears("round", rounds + 2)
+        cpu, seconds = server.cpu_seconds() - cpu, time.monotonic() - begun
+        peak = server.peak_bytes()
+    updates = count * rounds
     return {
         "devices": count,
         "updates": updates,
-        "updates_lost": lost,
         "cpu_seconds_per_update": cpu / updates,
         "updates_per_second": updates / seconds,
         "peak_resident_bytes": peak,
@@ -203,15 +198,12 @@ def _updates(
 
 
 def _idle(python: Path, count: int, pulls: int) -> float:
-    with serving(python, keeps=False) as server:
-        nodes = Nodes(python, server, count, (1, 1))
-        try:
-            cpu = server.cpu_seconds()
-            nodes.tell(f"pull {pulls}")
-            assert nodes.hears("pulls") == {"pulls": pulls, "messages": 0}
-            return (server.cpu_seconds() - cpu) / pulls
-        finally:
-            nodes.end()
+    with serving(python) as server, closing(Nodes(python, server, count, (1, 1))) as nodes:
+        nodes.hears("nodes")
+        cpu = server.cpu_seconds()
+        nodes.tell(f"pull {pulls}")
+        assert nodes.hears("pulls") == {"pulls": pulls, "messages": 0}
+        return (server.cpu_seconds() - cpu) / pulls
 
 
 def _wait_until_started(process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -4,7 +4,7 @@ Each has Flower's own connection of a SuperNode (its key, its heartbeats, its si
 does with it, but starts no process for an app: it fetches the model, and answers with an update of random numbers.
 
 It obeys the lines of its standard input: `pull N` asks N times for messages; `work` begins to work, and says when each
-round begins and when a reply is lost. Every answer is a line of JSON.
+round begins and when a node fails. Every answer is a line of JSON.
 """
 
 import itertools
@@ -73,12 +73,14 @@ def work(node: Node, number: int, shapes: list[tuple[int, ...]], begins: Callabl
     """Answer whatever comes, for ever; the n-th message is of round n."""
     random = np.random.default_rng(number)
     for round_number in itertools.count(1):
-        received = node.next_message()
-        begins(round_number)
         try:
+            while (received := node.receive()) is None:
+                time.sleep(_REST_SECONDS)
+            begins(round_number)
             node.answer(received, [random.uniform(0.1, 1, shape).astype(np.float32) for shape in shapes])
-        except Exception:  # whatever it is, a SuperNode drops the reply and goes on
-            say(lost=round_number)
+        except Exception:  # of whatever kind: without this node no round ends
+            say(failed=round_number)
+            raise
 
 
 class Rounds:
