@@ -1,10 +1,10 @@
 """What an update costs Flower's SuperLink, for `benchmarks.orchestrator`: the same rounds over the loopback.
 
-A SuperLink keeps its state in memory, its default, or in a SQLite file; its server app averages with Flower's own
-`FedAvg`. The nodes are `benchmarks.superlink_nodes`: Flower's client library, in one process, with the three seconds
-that a SuperNode rests when it finds no message. The server is every process that the SuperLink starts: itself,
-SuperExec, and the server app, which does the averaging. Its CPU time is counted from the first message of the second
-round to the first of a later one: whole rounds, and nothing of its start.
+A SuperLink keeps its state in memory, its default, and its server app averages with Flower's own `FedAvg`. The nodes
+are `benchmarks.superlink_nodes`: Flower's client library, in one process, with the three seconds that a SuperNode rests
+when it finds no message. The server is every process that the SuperLink starts: itself, SuperExec, and the server app,
+which does the averaging. Its CPU time is counted from the first message of the second round to the first of a later
+one: whole rounds, and nothing of its start.
 """
 
 import json
@@ -85,12 +85,8 @@ class SuperLink:
 
 
 @contextmanager
-def serving(python: Path, *, keeps: bool) -> Iterator[SuperLink]:
-    """A SuperLink of the environment of this Python, until the end of the block.
-
-    Args:
-        keeps: whether it keeps its state in a SQLite file.
-    """
+def serving(python: Path) -> Iterator[SuperLink]:
+    """A SuperLink of the environment of this Python, until the end of the block."""
     programs = python.absolute().parent
     with tempfile.TemporaryDirectory(prefix="fedelta-benchmark-") as name:
         folder = Path(name)
@@ -100,7 +96,6 @@ def serving(python: Path, *, keeps: bool) -> Iterator[SuperLink]:
         search = {"FLWR_HOME": name, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         environment = os.environ | _OFFLINE | search
         options = ["--insecure", "--port", port, "--disable-runtime-dependency-installation"]
-        options += ["--database", str(folder / "state.db")] if keeps else []
         with (folder / "superlink.log").open("wb") as log:  # of all its processes
             process = subprocess.Popen(
                 [programs / "flower-superlink", *options], env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -169,9 +164,7 @@ def measured(
     ).stdout.strip()
     idle = _idle(python, nodes, pulls)
     records = [
-        {"update": f"{name}, SuperLink {version}{', SQLite' if keeps else ''}"}
-        | _updates(python, version, shape, nodes, rounds, keeps=keeps)
-        for keeps in (False, True)
+        {"update": f"{name}, SuperLink {version}"} | _updates(python, version, shape, nodes, rounds)
         for name, shape in models.items()
     ]
     return {"version": version, "records": records, "idle_pull_cpu_seconds": idle}

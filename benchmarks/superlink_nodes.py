@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +37,6 @@ class Node:
     pull_object: Callable[..., bytes]
     push_object: Callable[..., None]
     confirm: Callable[..., None]
-
-    def next_message(self) -> Any:
-        """Ask until there is a message; a request that the server fails is asked again."""
-        while True:
-            with suppress(Exception):
-                if (received := self.receive()) is not None:
-                    return received
-            time.sleep(_REST_SECONDS)
 
     def answer(self, received: Any, values: list[np.ndarray]) -> None:
         """Fetch the objects of a message, and hand in those of the reply."""
