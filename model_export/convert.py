@@ -1,9 +1,7 @@
 """Signatures to the bytes of one TFLite file, with builtin ops only."""
 
-import gc
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +10,7 @@ from model_export import (
     builtin_ops,
     flat_products,
     flatbuffer,
+    garbage,
     scalar_variables,
     shared_memory,
     variable_twice,
@@ -19,7 +18,6 @@ from model_export import (
 from model_export.errors import ConversionError
 from model_export.progress import Progress
 from model_export.signature import Signature, lower, trace
-from plans import freed_memory
 
 # What is changed in the converter's file, in this order.
 _PASSES = (scalar_variables.give_rank, flat_products.flatten, variable_twice.separate, shared_memory.protect)
@@ -37,13 +35,12 @@ def convert(
     """
     progress("trace")
     traced = [trace(signature) for signature in signatures]
-    with _old_objects_aside():
+    with garbage.old_objects_aside():
         progress("lower")
         functions = {one.signature.name: lower(one, layers) for one in traced}
         progress("convert")
         tflite = flatbuffer.changed(_convert(functions, variables), *_PASSES)
     builtin_ops.check(tflite)
-    freed_memory.give_back()
     return tflite
 
 
@@ -59,16 +56,3 @@ def _convert(functions: dict[str, Any], variables: Sequence[Any]) -> bytes:
             return bytes(converter.convert())
         except Exception as error:
             raise ConversionError(f"TensorFlow's converter refused the lowered program: {error}") from error
-
-
-@contextmanager
-def _old_objects_aside() -> Iterator[None]:
-    """The converter collects garbage by hand. To look through all that TensorFlow has made took it half a second."""
-    is_ours = gc.get_freeze_count() == 0
-    if is_ours:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        if is_ours:
-            gc.unfreeze()

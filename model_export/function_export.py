@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from model_export import garbage
 from model_export.convert import convert
 from model_export.function import ExportedFunctions, Function, Ports, draft
 from model_export.ports import check_name, port_of
 from model_export.progress import Progress, silent
 from model_export.verify_function import verify_functions
-from plans import freed_memory
 from plans.manifest import Port
 from wire.tensors import Array, Tensors, TensorSpec
 
@@ -44,14 +44,22 @@ def export_functions(
         ... )
     """
     initial = {name: _initial(name, value) for name, value in (state or {}).items()}
+    with garbage.old_objects_aside():
+        exported = _converted(functions, initial, progress)
+        garbage.give_back()
+        progress("verify")
+        verify_functions(exported, functions, initial)
+        garbage.give_back()
+    return exported
+
+
+def _converted(
+    functions: Mapping[str, Function], initial: Mapping[str, Array], progress: Progress
+) -> ExportedFunctions:
     variables = {name: tf.Variable(value, name=name) for name, value in initial.items()}
     drafts = [draft(name, function, variables) for name, function in functions.items()]
     tflite = convert([one.signature for one in drafts], list(variables.values()), (), progress)
-    exported = ExportedFunctions(tflite, {one.signature.name: Ports(one.inputs, one.outputs) for one in drafts})
-    progress("verify")
-    verify_functions(exported, functions, initial)
-    freed_memory.give_back()
-    return exported
+    return ExportedFunctions(tflite, {one.signature.name: Ports(one.inputs, one.outputs) for one in drafts})
 
 
 def export_function(

@@ -19,6 +19,7 @@ from orchestrator.db.database import Database
 from orchestrator.db.records import DeviceRecord, Visit
 from orchestrator.domain import pacing
 from orchestrator.domain.pacing import Traffic
+from orchestrator.logs import Trouble
 from wire.messages import CheckIn
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Attendance:
     def __init__(self) -> None:
         self._visits: dict[str, Visit] = {}
         self._counted: dict[str, _Counted] = {}
+        self._trouble = Trouble(log)
 
     def count(self, tx: Connection, device: DeviceRecord, now: float) -> Traffic:
         """Count a check-in in its population's traffic, and give that."""
@@ -84,5 +86,5 @@ class Attendance:
             return
         try:
             await database.write(self.write)
-        except SQLAlchemyError:
-            log.exception("who came in the last second could not be written")
+        except SQLAlchemyError as error:
+            self._trouble.tell("who came in the last second could not be written", error)

@@ -8,6 +8,7 @@ import logging
 import time
 
 from orchestrator.context import WorkerContext
+from orchestrator.logs import Trouble
 from orchestrator.services import collecting
 
 log = logging.getLogger(__name__)
@@ -19,15 +20,16 @@ class Collector:
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._next_look = 0.0
+        self._trouble = Trouble(log)
 
     async def run(self) -> None:
         """Delete updates soon after their round has ended, and go through everything from time to time."""
         while True:
             try:
                 await self._pass()
-            except Exception:
+            except Exception as error:
                 # A store that is down or a busy database passes; what is too much waits.
-                log.exception("the store could not be tidied; trying again")
+                self._trouble.tell("the store could not be tidied; trying again", error)
             await asyncio.sleep(self._context.settings.tick_seconds)
 
     async def _pass(self) -> None:

@@ -4,9 +4,12 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 TEXT, JSON = "text", "json"
+_TOLD_EVERY_SECONDS = 10.0
+_OVER_SECONDS = 60.0
 IDS = ("task_id", "round_id", "round_number", "assignment_id", "device_id")
 
 
@@ -26,6 +29,37 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Trouble:
+    """What goes wrong again and again while something is away, such as the database.
+
+    The first time it is told with its traceback, then in a line at most every ten seconds, and with its traceback again
+    when it comes back after a minute or is another error.
+
+    Args:
+        log: where it is told.
+        clock: seconds, from whenever.
+    """
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._clock = clock
+        self._kind: type[Exception] | None = None
+        self._came_at = self._told_at = 0.0
+
+    def tell(self, message: str, error: Exception) -> None:
+        """Tell of one more failure, or leave it at what was told."""
+        now, last = self._clock(), self._came_at
+        self._came_at = now
+        if type(error) is not self._kind or now - last > _OVER_SECONDS:
+            self._log.error(message, exc_info=error)
+        elif now - self._told_at >= _TOLD_EVERY_SECONDS:
+            lines = str(error).splitlines()
+            self._log.error("%s (still %s: %s)", message, type(error).__name__, lines[0] if lines else "")
+        else:
+            return
+        self._kind, self._told_at = type(error), now
 
 
 def configure(style: str) -> None:

@@ -20,6 +20,7 @@ from orchestrator.context import WorkerContext
 from orchestrator.db.records import TaskRecord
 from orchestrator.domain.sums import RENEWAL_SECONDS
 from orchestrator.domain.tasks import TaskState
+from orchestrator.logs import Trouble
 from orchestrator.services import chores, round_clock
 from orchestrator.services.aggregation import Aggregator
 from orchestrator.services.chores import Claim, ClosingClaim, ShardClaim
@@ -41,6 +42,7 @@ class Worker:
     def __init__(self, context: WorkerContext, spans: Spans) -> None:
         self._context = context
         self._spans = spans
+        self._trouble, self._trouble_with_one = Trouble(log), Trouble(log)
         self._name = f"{socket.gethostname()[:80]}-{os.getpid()}"
         self._aggregator = Aggregator(context.store)
         # One thread: an interpreter must not be called from two.
@@ -51,9 +53,9 @@ class Worker:
         while True:
             try:
                 worked = await self._pass()
-            except Exception:
+            except Exception as error:
                 # A full disk or a busy database passes; rounds wait for it and nothing is lost.
-                log.exception("the rounds could not be moved; trying again")
+                self._trouble.tell("the rounds could not be moved; trying again", error)
                 worked = False
             if not worked:
                 await self._sleep()
@@ -79,9 +81,9 @@ class Worker:
 
     async def _pass(self) -> bool:
         due = await self._write(lambda tx: round_clock.tick(tx, self._context.clock()))
-        worked = [await _attempt(self._do_chore_of(round_id)) for round_id in due.to_sum]
+        worked = [await self._attempt(self._do_chore_of(round_id)) for round_id in due.to_sum]
         for task in due.to_open:
-            await _attempt(self._open_round(task))
+            await self._attempt(self._open_round(task))
         return any(worked)
 
     async def _open_round(self, task: TaskRecord) -> None:
@@ -151,20 +153,19 @@ class Worker:
             with contextlib.suppress(SQLAlchemyError):  # the next time, or the claim is lost, which is harmless
                 await self._write(lambda tx: chores.renew(tx, claimed, self._context.clock()))
 
+    async def _attempt(self, job: Coroutine[None, None, T]) -> T | None:
+        """Run a job so that one that cannot be done now does not hold up the others."""
+        try:
+            return await job
+        except Exception as error:
+            self._trouble_with_one.tell("a round could not be moved; trying again", error)
+            return None
+
     async def _write(self, use_case: Callable[[Connection], T]) -> T:
         return await self._context.database.write(use_case)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-async def _attempt(job: Coroutine[None, None, T]) -> T | None:
-    """Run a job so that one that cannot be done now does not hold up the others."""
-    try:
-        return await job
-    except Exception:
-        log.exception("a round could not be moved; trying again")
-        return None
 
 
 def _passes(error: Exception) -> bool:

@@ -126,6 +126,24 @@ def test_an_exception_is_one_line_of_json() -> None:
     assert "RuntimeError: broken\nin two" in line["exception"]
 
 
+def test_what_goes_wrong_again_and_again_is_told_once_whole_and_then_in_lines(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    trouble = logs.Trouble(logging.getLogger("orchestrator.test"), lambda: now[0])
+
+    def told_at(seconds: float, error: Exception) -> list[tuple[str, bool]]:
+        caplog.clear()
+        now[0] = seconds
+        trouble.tell("it failed", error)
+        return [(record.message, record.exc_info is not None) for record in caplog.records]
+
+    assert told_at(1, OSError("away\nwith details")) == [("it failed", True)]
+    assert told_at(2, OSError("away")) == []
+    assert told_at(11, OSError("away\nwith details")) == [("it failed (still OSError: away)", False)]
+    assert told_at(12, ValueError("")) == [("it failed", True)]
+    assert told_at(25, ValueError("")) == [("it failed (still ValueError: )", False)]
+    assert told_at(90, ValueError("")) == [("it failed", True)]
+
+
 def test_without_a_receiver_nothing_of_opentelemetry_is_loaded() -> None:
     assert tracing.provider_from({}) is None
 
