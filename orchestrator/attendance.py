@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.db import queries
 from orchestrator.db.database import Database
@@ -86,5 +85,5 @@ class Attendance:
             return
         try:
             await database.write(self.write)
-        except SQLAlchemyError as error:
+        except Exception as error:
             self._trouble.tell("who came in the last second could not be written", error)

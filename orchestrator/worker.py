@@ -111,12 +111,13 @@ class Worker:
         if claimed is None:
             return False
         renewing = asyncio.create_task(self._renew(claimed))
-        await self._in_thread(freed_memory.give_back)
         try:
+            await self._in_thread(freed_memory.give_back)
             with self._context.metrics.aggregation_seconds.time(), self._spans.span(claimed.name, claimed.round.ids):
                 await self._do(claimed)
         except Exception as error:
             if _passes(error):
+                renewing.cancel()
                 with contextlib.suppress(SQLAlchemyError):  # else the claim is good until its lease ends
                     await self._write(lambda tx: chores.let_go(tx, claimed, self._context.clock()))
                 raise

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from orchestrator.api.access import check_device, context_of
 from orchestrator.api.exchange import read_message
+from orchestrator.errors import InvalidRequestError
 from wire.errors import MessageError
 
 T = TypeVar("T")
@@ -37,6 +38,6 @@ async def message_of_device(request: Request, kind: type[T]) -> T:
     """`read_message`, where a stranger hears that it is one before it hears what is wrong with its message."""
     try:
         return await read_message(request, kind, context_of(request).settings)
-    except MessageError:
+    except (MessageError, InvalidRequestError):
         await check_device(request)
         raise

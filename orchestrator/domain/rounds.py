@@ -102,7 +102,7 @@ def due_transition(
     """
     match progress.state:
         case RoundState.SELECTION if policy.is_asynchronous:
-            return _due_while_asynchronous(progress, policy, others_may_come)
+            return _due_while_asynchronous(progress, policy, now, others_may_come)
         case RoundState.SELECTION:
             return _due_in_selection(progress, policy, now, others_may_come)
         case RoundState.REPORTING:
@@ -137,9 +137,15 @@ def _due_in_selection(progress: Progress, policy: RoundPolicy, now: float, other
     )
 
 
-def _due_while_asynchronous(progress: Progress, policy: RoundPolicy, others_may_come: bool) -> Transition | None:
-    nobody_left = is_deserted(progress) and not others_may_come
-    if progress.reported >= policy.goal or (nobody_left and progress.reported >= policy.minimum):
+def _due_while_asynchronous(
+    progress: Progress, policy: RoundPolicy, now: float, others_may_come: bool
+) -> Transition | None:
+    if progress.reported >= policy.goal:
+        return Transition(RoundState.REPORTING)
+    # Others who are there may not be of those that the task selects: they are waited for no longer than a selection.
+    began = now if progress.first_assigned_at is None else progress.first_assigned_at
+    nobody_comes = not others_may_come or now >= began + policy.selection_deadline_seconds
+    if is_deserted(progress) and nobody_comes and progress.reported >= policy.minimum:
         return Transition(RoundState.REPORTING)
     return None
 

@@ -125,23 +125,26 @@ def fail_round(tx: Connection, claimed: Claim, reason: str, now: float) -> bool:
 
 
 def open_round(tx: Connection, task_id: str, reads_round: int, start: RoundStart, now: float) -> None:
-    """Open a task's next round, unless somebody else has, or the task has ended meanwhile."""
+    """Open a task's next round, unless somebody else has, or the task has ended or was rolled back meanwhile."""
     task = queries.tasks.by_id(tx, task_id)
     if task is None or task.state is not TaskState.RUNNING or queries.rounds.open_of_task(tx, task_id):
         return
-    round_id = str(uuid.uuid4())
+    base = round_clock.base_checkpoint(tx, task)
+    if base is None or base.round_number != reads_round:
+        return
+    round_id, round_number = str(uuid.uuid4()), queries.rounds.last_number(tx, task_id) + 1
     queries.rounds.add(
         tx,
         round_id,
         task_id,
-        queries.rounds.last_number(tx, task_id) + 1,
+        round_number,
         reads_round=reads_round,
         broadcast=start.broadcast,
         temp=start.temp,
         now=now,
     )
     if task.policy.is_asynchronous:
-        asynchronous.carry_over(tx, task, round_id, now)
+        asynchronous.carry_over(tx, task, round_id, round_number, now)
         round_clock.advance(tx, round_id, now)
 
 

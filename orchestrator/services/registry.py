@@ -16,7 +16,7 @@ from orchestrator.domain.paging import PageRequest
 from orchestrator.domain.rounds import RoundState
 from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
-from orchestrator.services import round_clock, tasks
+from orchestrator.services import asynchronous, round_clock, tasks
 from orchestrator.signing import PlanSigner
 from orchestrator.storage.protocol import Store
 from plans import bundle, inference
@@ -147,7 +147,10 @@ def roll_back(tx: Connection, task_id: str, round_number: int, now: float) -> Ch
         raise ConflictError(
             f"the task {task.name!r} is {task.state.value}; push another that warm-starts from {source.resource.sha256}"
         )
-    for round_ in queries.rounds.open_of_task(tx, task_id):
+    open_rounds = queries.rounds.open_of_task(tx, task_id)
+    if not open_rounds and task.policy.is_asynchronous:
+        asynchronous.let_go_of_all(tx, task, now)
+    for round_ in open_rounds:
         reason = f"the task was rolled back to checkpoint {round_number}"
         round_clock.end_round(tx, round_, RoundState.CANCELLED, now, reason)
     made = CheckpointRecord(
@@ -180,11 +183,12 @@ async def comparison(context: Context, task_id: str, round_number: int, other: i
 
 def _metrics(tx: Connection, checkpoint: CheckpointRecord) -> dict[str, float]:
     """The metrics of the round that made a checkpoint's state; none of a state that no round made."""
-    while checkpoint.from_round is not None and checkpoint.from_task_id is not None:
-        origin = queries.checkpoints.numbered(tx, checkpoint.from_task_id, checkpoint.from_round)
-        assert origin is not None  # noqa: S101 - checkpoints are never deleted
-        checkpoint = origin
-    round_ = queries.rounds.numbered(tx, checkpoint.task_id, checkpoint.round_number)
+    task_id, round_number = checkpoint.task_id, checkpoint.round_number
+    origin: CheckpointRecord | None = checkpoint
+    while origin is not None and origin.from_round is not None and origin.from_task_id is not None:
+        task_id, round_number = origin.from_task_id, origin.from_round
+        origin = queries.checkpoints.numbered(tx, task_id, round_number)  # None where a policy kept it no longer
+    round_ = queries.rounds.numbered(tx, task_id, round_number)
     return {} if round_ is None else round_.metrics
 
 

@@ -54,9 +54,11 @@ async def report(context: Context, token: str, assignment_id: str, message: Repo
     if earlier is not None:
         return earlier
     check_open(assignment)
-    size_bytes = assignment.round.task.work.update_size_bytes if message.update is not None else 0
-    async with context.checking.taken(size_bytes):
-        await context.in_store_thread(lambda: _check_report(context, device, assignment, message))
+    if message.update is None:
+        _check_report(context, device, assignment, message)
+    else:
+        async with context.checking.taken(assignment.round.task.work.update_size_bytes):
+            await context.in_store_thread(lambda: _check_report(context, device, assignment, message))
     settled = await context.database.write(
         lambda tx: settle(tx, own_assignment(tx, device, assignment_id), message, context.clock())
     )

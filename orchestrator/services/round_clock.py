@@ -29,9 +29,10 @@ class Due:
 
 def tick(tx: Connection, now: float) -> Due:
     """Take every transition that is due, end tasks that are complete, and say what else waits."""
+    for task in queries.tasks.open_ones(tx):
+        if task.policy.is_asynchronous:
+            asynchronous.expire_overdue(tx, task, now)
     for round_ in queries.rounds.open_ones(tx):
-        if round_.task.policy.is_asynchronous:
-            asynchronous.expire_overdue(tx, round_, now)
         if not _is_too_late_for(tx, round_, now):
             advance(tx, round_.round_id, now)
     open_rounds = queries.rounds.open_ones(tx)
@@ -105,9 +106,8 @@ def _expire_left_out(tx: Connection, round_: RoundRecord, now: float) -> None:
     task = round_.task
     if not task.policy.is_asynchronous:
         queries.assignments.expire(tx, round_.round_id, now)
-    elif task.policy.maximum_staleness is not None:
-        oldest = round_.round_number + 1 - task.policy.maximum_staleness
-        queries.assignments.expire_of_task(tx, task.task_id, now, selected_before=oldest)
+    else:
+        asynchronous.expire_too_stale(tx, task, round_.round_number + 1, now)
 
 
 def end_round(

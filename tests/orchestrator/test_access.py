@@ -95,6 +95,21 @@ def test_a_route_is_closed_without_a_good_key(orchestrator: Orchestrator, route:
     assert {key: status(orchestrator, route, key) for key in wrong} == dict.fromkeys(wrong, 401)
 
 
+@pytest.mark.parametrize("path", [routes.CHECK_INS, routes.report("a"), routes.upload("a")])
+def test_a_stranger_hears_that_it_is_one_before_what_is_wrong_with_its_message(
+    orchestrator: Orchestrator, path: str
+) -> None:
+    for body in (b"{", b"x" * (2 << 20)):
+        answer = orchestrator.connections.call("POST", orchestrator.url + path, body, token="wrong")
+        assert (answer.status, answer.problem.code) == (401, ErrorCode.UNAUTHENTICATED)
+
+
+def test_a_stranger_hears_so_before_what_is_wrong_with_its_headers(orchestrator: Orchestrator) -> None:
+    headers = {routes.OFFSET_HEADER: "zz"}
+    url = orchestrator.url + routes.update("a")
+    assert orchestrator.connections.call("PUT", url, b"", token="wrong", headers=headers).status == 401
+
+
 @pytest.mark.parametrize("route", sorted(OF_OPERATORS), ids=" ".join)
 def test_a_device_is_no_operator(population: Population, route: tuple[str, str]) -> None:
     assert status(population.orchestrator, route, f"Bearer {population.device().token}") == 401

@@ -31,7 +31,9 @@ class Steps:
         self.open()
 
     def open(self) -> None:
-        chores.open_round(self.tx, "task", 0, RoundStart(BLOB, None), self.now)
+        base = round_clock.base_checkpoint(self.tx, task_in(self.tx))
+        assert base is not None
+        chores.open_round(self.tx, "task", base.round_number, RoundStart(BLOB, None), self.now)
 
     def check_in(self, device: DeviceRecord) -> Assignment | None:
         return check_in.check_in(
@@ -289,3 +291,70 @@ def test_paused_tasks_count_what_was_begun(tx: Connection) -> None:
     assert steps.work(2) == []
     steps.report(one)
     assert steps.last.progress.reported == 1
+
+
+def test_a_round_does_not_wait_for_ever_for_devices_that_it_would_not_select(tx: Connection) -> None:
+    policy = replace(POLICY, cohort=4, minimum_reports=2, attributes={"split": "train"}, selection_deadline_seconds=60)
+    steps = Steps(tx, policy)
+    for number in (0, 1):
+        device = steps.devices[number]
+        given = check_in.check_in(
+            tx,
+            device,
+            replace(CHECK_IN, attributes={"split": "train"}),
+            attendance=steps.attendance,
+            hears_of_updates=False,
+            limits=LIMITS,
+            randomness=RANDOMNESS,
+            now=steps.now,
+        ).assignment
+        assert given is not None
+        steps.report(given)
+    assert steps.check_in(steps.devices[2]) is None  # it is there, and never of those that are selected
+    round_clock.tick(tx, steps.now + 59)
+    assert steps.states() == [RoundState.SELECTION]
+    round_clock.tick(tx, steps.now + 60)
+    assert steps.states() == [RoundState.AGGREGATION]
+
+
+def test_a_deadline_holds_while_no_round_is_open(tx: Connection) -> None:
+    steps = Steps(tx, POLICY)
+    one, two, late = steps.work(0, 1, 2)
+    steps.report(one)
+    steps.report(two)
+    tasks.pause(tx, "task")
+    claimed = steps.claim()
+    assert chores.complete_round(tx, claimed, RoundResult(BLOB, None, {}), steps.now)
+    round_clock.tick(tx, steps.now + 49)
+    before = steps.state(late)
+    round_clock.tick(tx, steps.now + 50)
+    assert (before, steps.state(late)) == (AssignmentState.ASSIGNED, AssignmentState.EXPIRED)
+
+
+def test_a_rollback_between_two_rounds_counts_nothing_of_before(tx: Connection) -> None:
+    steps = Steps(tx, POLICY)
+    one, two, waiting, late = steps.work(0, 1, 2, 3)
+    for assignment in (one, two, waiting):
+        steps.report(assignment)
+    assert chores.complete_round(tx, steps.claim(), RoundResult(BLOB, None, {}), steps.now)
+    registry.roll_back(tx, "task", 0, steps.now)
+    steps.open()
+    assert steps.counted(steps.last) == {}
+    assert steps.last.progress.assigned == 0
+    assert steps.state(waiting) is AssignmentState.REPORTED
+    assert steps.state(late) is AssignmentState.EXPIRED
+
+
+@pytest.mark.parametrize("policy", [POLICY, RoundPolicy(cohort=1)], ids=["asynchronous", "synchronous"])
+def test_a_round_that_was_prepared_before_a_rollback_does_not_begin(tx: Connection, policy: RoundPolicy) -> None:
+    steps = Steps(tx, replace(policy, cohort=1))
+    (one,) = steps.work(0)
+    steps.report(one)
+    assert chores.complete_round(tx, steps.claim(), RoundResult(BLOB, None, {}), steps.now)
+    base = round_clock.base_checkpoint(tx, task_in(tx))
+    assert base is not None
+    registry.roll_back(tx, "task", 0, steps.now)
+    chores.open_round(tx, "task", base.round_number, RoundStart(BLOB, None), steps.now)
+    assert steps.states() == [RoundState.COMPLETED]
+    steps.open()
+    assert steps.last.reads_round == base.round_number + 1

@@ -15,7 +15,7 @@ from federated.cli.main import main
 from plans import bundle, inference
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.device import Device, encoded
-from tests.orchestrator.serving import Population
+from tests.orchestrator.serving import Population, until
 from tests.plans.linear import PLAN as LINEAR_PLAN
 from tests.plans.readings import PLAN as READINGS
 from wire import routes, tensors
@@ -101,6 +101,17 @@ def test_a_rollback_is_a_new_checkpoint_and_changes_no_old_one(population: Popul
     assert fifth.reads_round == 4
     assert operator.checkpoints(task.task_id)[-1].sha256 == before[2].sha256, "the same state and the same update"
     assert operator.compare(task.task_id, 4, 1).metrics == operator.rounds(task.task_id)[0].metrics
+
+
+def test_a_state_is_compared_whose_origin_is_kept_no_longer(population: Population) -> None:
+    operator, device = population.operator, population.device()
+    made = population.push(rounds=9, cohort=1, keep_last=1)
+    held(population, made, device, 1, 1.0)
+    population.round_in(made.task_id, 2, "selection")
+    again = operator.roll_back(made.task_id, 1)
+    until(lambda: [kept.round_number for kept in operator.checkpoints(made.task_id)] == [again.round_number])
+    metrics = operator.compare(made.task_id, again.round_number, again.round_number).metrics
+    assert metrics == operator.rounds(made.task_id)[0].metrics != {}
 
 
 def test_a_rollback_that_is_sent_again_is_one(population: Population, task: TaskView) -> None:

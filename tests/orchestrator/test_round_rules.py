@@ -155,7 +155,6 @@ DUE_WHILE_ASYNCHRONOUS: dict[str, tuple[Progress, bool, RoundState | None]] = {
     "all places are taken": (selecting(9), True, None),
     "one report is missing": (selecting(12, reported=3), True, None),
     "all reports came": (selecting(12, reported=4), True, REPORTING),
-    "nobody is at work": (selecting(5, reported=3, settled=2), True, None),
     "nobody is at work, nor comes": (selecting(5, reported=3, settled=2), False, REPORTING),
     "too few for that": (selecting(5, reported=1, settled=4), False, None),
     "who is at work is waited for": (selecting(5, reported=3, settled=1), False, None),
@@ -171,6 +170,14 @@ def test_no_deadline_ends_an_asynchronous_round(progress: Progress, others: bool
     for now in (0.0, 50.0) if progress.state is REPORTING else (0.0, 1e9):
         found = due_transition(progress, ASYNCHRONOUS, now, others_may_come=others)
         assert (found and found.state) == expected
+
+
+def test_an_asynchronous_round_that_nobody_works_for_waits_for_others_as_long_as_a_selection() -> None:
+    deadline = ASYNCHRONOUS.selection_deadline_seconds
+    idle, too_few = selecting(5, reported=3, settled=2), selecting(5, reported=1, settled=4)
+    assert due_transition(idle, ASYNCHRONOUS, deadline - 1) is None
+    assert due_transition(idle, ASYNCHRONOUS, deadline) == Transition(REPORTING)
+    assert due_transition(too_few, ASYNCHRONOUS, deadline) is None
 
 
 def test_a_device_of_an_asynchronous_round_has_its_own_deadline() -> None:

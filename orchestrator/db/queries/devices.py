@@ -67,7 +67,7 @@ def any_besides(tx: Connection, population: str, round_id: str, now: float) -> b
     )
     counted = select(t.assignments.c.device_id).where(t.assignments.c.counted_in == round_id)
     query = select(t.devices.c.device_id).where(t.devices.c.population == population)
-    query = query.where(t.devices.c.device_id.not_in(counted))
+    query = query.where(t.devices.c.device_id.not_in(counted)).where(t.devices.c.revoked_at.is_(None))
     return tx.execute(query.where(t.devices.c.expected_by >= now).where(~had).limit(1)).first() is not None
 
 

@@ -117,6 +117,13 @@ def last_completed(tx: Connection, task_id: str) -> RoundRecord | None:
     return None if row is None else rows.round_(row)
 
 
+def newest(tx: Connection, task_id: str) -> RoundRecord | None:
+    """A task's round of the highest number; None before the first."""
+    query = rows.select_rounds().where(t.rounds.c.task_id == task_id)
+    row = tx.execute(query.order_by(t.rounds.c.round_number.desc()).limit(1)).first()
+    return None if row is None else rows.round_(row)
+
+
 def open_ones(tx: Connection) -> tuple[RoundRecord, ...]:
     """Every round that has not ended, oldest first."""
     return tuple(rows.round_(row) for row in tx.execute(_OPEN_ONES))

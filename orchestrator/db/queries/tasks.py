@@ -18,6 +18,7 @@ _ORDER = paging.Order((t.tasks.c.created_at, t.tasks.c.task_id), is_descending=T
 _OPEN = [state.value for state in round_rules.OPEN]
 _OPEN_TASKS = [state.value for state in task_rules.OPEN]
 # Run at every tick, so built once.
+_OPEN_ONES = rows.select_tasks().where(t.tasks.c.state.in_(_OPEN_TASKS)).order_by(t.tasks.c.created_at)
 _WITHOUT_OPEN_ROUND = (
     rows.select_tasks()
     .where(t.tasks.c.state == TaskState.RUNNING.value)
@@ -80,6 +81,11 @@ def newest(
     if state is not None:
         query = query.where(t.tasks.c.state == state.value)
     return paging.page(tx, query, _ORDER, request, rows.task)
+
+
+def open_ones(tx: Connection) -> tuple[TaskRecord, ...]:
+    """The tasks that have not ended."""
+    return tuple(rows.task(row) for row in tx.execute(_OPEN_ONES))
 
 
 def running_without_open_round(tx: Connection) -> tuple[TaskRecord, ...]:
