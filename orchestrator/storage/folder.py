@@ -162,7 +162,10 @@ class FolderStore:
 
 
 class IncomingFile:
-    """An update that comes into a file; see `Incoming`. Every byte is in the file when `write` returns."""
+    """An update that comes into a file; see `Incoming`. Every byte is in the file when `write` returns.
+
+    Calls take turns: a request that is cancelled stops the update while a thread may still be writing.
+    """
 
     def __init__(self, folder: Path, expected: Resource) -> None:
         self._place = folder / expected.sha256
@@ -170,6 +173,7 @@ class IncomingFile:
         self._descriptor, name = tempfile.mkstemp(dir=folder, prefix=f"{expected.sha256}{_PART}")
         self._path = Path(name)
         self._is_open = True
+        self._turn = threading.Lock()
 
     def take_over(self, kept: BinaryIO, offset: int) -> None:
         """Begin with the first `offset` bytes of what came earlier."""
@@ -182,31 +186,34 @@ class IncomingFile:
 
     def write(self, data: bytes) -> None:
         """See `Incoming`."""
-        try:
-            self._check.add(data)
-        except BaseException:
-            self.discard()
-            raise
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        with self._turn:
+            try:
+                self._check.add(data)
+            except BaseException:
+                self.discard()
+                raise
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
 
     def finish(self) -> None:
         """See `Incoming`."""
-        try:
-            self._check.finish()
-            settle(self._descriptor, self._path, self._place)
-            flush_folder(self._place.parents[1])
-        except FileNotFoundError:
-            raise ConflictError("the update was sent again meanwhile, or its round has ended; check in") from None
-        finally:
-            self.discard()
+        with self._turn:
+            try:
+                self._check.finish()
+                settle(self._descriptor, self._path, self._place)
+                flush_folder(self._place.parents[1])
+            except FileNotFoundError:
+                raise ConflictError("the update was sent again meanwhile, or its round has ended; check in") from None
+            finally:
+                self.discard()
 
     def stop(self) -> None:
         """See `Incoming`."""
-        self._close()
-        if self._check.size_bytes == 0:
-            self._path.unlink(missing_ok=True)
+        with self._turn:
+            self._close()
+            if self._check.size_bytes == 0:
+                self._path.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Let go of the file, and of its bytes where they have not found their place."""
