@@ -2,7 +2,7 @@
 
 Most check-ins find no work. Were each to write what it leaves, each would wait for a flush of the disk, for the sake of
 a row that may well be lost: a device says of itself what it is whenever it comes, and the estimate of how many there
-are fades by itself. Rounds and reports never rest on it.
+are fades by itself. No report rests on it, and a round only asks it whether anybody else is there.
 """
 
 import asyncio

@@ -4,7 +4,8 @@ FastAPI describes them as it does the others. But while its machinery finds the 
 millisecond of processor time a request, the function of a plain route gets the request and the path's parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -34,10 +35,17 @@ class PlainRoute(APIRoute):
         await response(scope, receive, send)
 
 
-async def message_of_device(request: Request, kind: type[T]) -> T:
-    """`read_message`, where a stranger hears that it is one before it hears what is wrong with its message."""
+@asynccontextmanager
+async def strangers_first(request: Request) -> AsyncIterator[None]:
+    """Tell a stranger that it is one before what is wrong with its request."""
     try:
-        return await read_message(request, kind, context_of(request).settings)
+        yield
     except (MessageError, InvalidRequestError):
         await check_device(request)
         raise
+
+
+async def message_of_device(request: Request, kind: type[T]) -> T:
+    """`read_message`, strangers first."""
+    async with strangers_first(request):
+        return await read_message(request, kind, context_of(request).settings)

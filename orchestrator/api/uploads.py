@@ -4,9 +4,9 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from orchestrator.api.access import FOR_DEVICES, check_device, context_of, token_of
+from orchestrator.api.access import FOR_DEVICES, context_of, token_of
 from orchestrator.api.exchange import REFUSALS, chunks, described, gathered, reply
-from orchestrator.api.plain import PlainRoute, message_of_device
+from orchestrator.api.plain import PlainRoute, message_of_device, strangers_first
 from orchestrator.errors import InvalidRequestError
 from orchestrator.services import uploading
 from orchestrator.storage.protocol import CHUNK_BYTES
@@ -39,11 +39,8 @@ async def put_update(request: Request, assignment_id: str) -> Response:
     """
     context, token = context_of(request), token_of(request)
     sha256 = request.headers.get(routes.DIGEST_HEADER, "")
-    try:
+    async with strangers_first(request):
         length, offset = _number(request, "Content-Length"), _number(request, routes.OFFSET_HEADER) or 0
-    except InvalidRequestError:
-        await check_device(request)
-        raise
     incoming = await uploading.receive_update(context, token, assignment_id, sha256, offset, length)
     try:
         async for data in gathered(chunks(request, context.settings.body_seconds), CHUNK_BYTES):

@@ -1,14 +1,19 @@
 """Rows of a database, for tests that need no server."""
 
+import random
+
 from sqlalchemy import Connection
 
+from orchestrator.attendance import Attendance
 from orchestrator.db import queries
 from orchestrator.db.records import DeviceRecord, RoundRecord, TaskRecord
+from orchestrator.domain.pacing import Limits
 from orchestrator.domain.paging import MOST_ROWS, PageRequest
 from orchestrator.domain.tasks import TaskState
+from orchestrator.services import check_in
 from plans.manifest import FEATURES
 from tests.plans.linear import PLAN
-from wire.messages import CheckIn, CollectionSummary, PlanStatement, Resource, Runtime, SignedPlan
+from wire.messages import CheckIn, CheckInReply, CollectionSummary, PlanStatement, Resource, Runtime, SignedPlan
 from wire.operator_messages import RoundPolicy
 
 BLOB = Resource("ab" * 32, 100)
@@ -20,6 +25,9 @@ CHECK_IN = CheckIn(
 
 
 FOR_EVER = 1e12
+
+_LIMITS = Limits(shortest_seconds=5)
+_RANDOMNESS = random.Random(7)  # noqa: S311 - seeds of assignments and waits, which no test of the steps looks at
 
 
 def population_names(tx: Connection) -> list[str]:
@@ -83,3 +91,19 @@ def add_devices(tx: Connection, count: int) -> list[DeviceRecord]:
     for device in devices:
         queries.devices.add(tx, device, "token", expected_by=FOR_EVER)
     return devices
+
+
+def answer_to(
+    tx: Connection, device: DeviceRecord, attendance: Attendance, now: float, said: CheckIn = CHECK_IN
+) -> CheckInReply:
+    """What a device gets for a check-in, where updates are kept in a folder."""
+    return check_in.check_in(
+        tx,
+        device,
+        said,
+        attendance=attendance,
+        hears_of_updates=False,
+        limits=_LIMITS,
+        randomness=_RANDOMNESS,
+        now=now,
+    )

@@ -12,12 +12,11 @@ from orchestrator.domain.assignments import AssignmentState
 from orchestrator.domain.paging import MOST_ROWS, PageRequest
 from orchestrator.domain.rounds import RoundState
 from orchestrator.errors import ConflictError
-from orchestrator.services import check_in, chores, devices, registry, reporting, round_clock, tasks
+from orchestrator.services import chores, devices, registry, reporting, round_clock, tasks
 from orchestrator.services.aggregation import RoundResult, RoundStart
 from orchestrator.services.chores import ClosingClaim
-from tests.orchestrator.rows import BLOB, CHECK_IN, add_devices, add_task, task_in
-from tests.orchestrator.test_round_steps import LIMITS, RANDOMNESS
-from wire.messages import Assignment, Outcome, Report, UpdateManifest
+from tests.orchestrator.rows import BLOB, CHECK_IN, add_devices, add_task, answer_to, task_in
+from wire.messages import Assignment, CheckIn, Outcome, Report, UpdateManifest
 from wire.operator_messages import RoundPolicy
 
 
@@ -35,17 +34,8 @@ class Steps:
         assert base is not None
         chores.open_round(self.tx, "task", base.round_number, RoundStart(BLOB, None), self.now)
 
-    def check_in(self, device: DeviceRecord) -> Assignment | None:
-        return check_in.check_in(
-            self.tx,
-            device,
-            CHECK_IN,
-            attendance=self.attendance,
-            hears_of_updates=False,
-            limits=LIMITS,
-            randomness=RANDOMNESS,
-            now=self.now,
-        ).assignment
+    def check_in(self, device: DeviceRecord, said: CheckIn = CHECK_IN) -> Assignment | None:
+        return answer_to(self.tx, device, self.attendance, self.now, said).assignment
 
     def work(self, *numbers: int) -> list[Assignment]:
         given = [self.check_in(self.devices[number]) for number in numbers]
@@ -297,17 +287,7 @@ def test_a_round_does_not_wait_for_ever_for_devices_that_it_would_not_select(tx:
     policy = replace(POLICY, cohort=4, minimum_reports=2, attributes={"split": "train"}, selection_deadline_seconds=60)
     steps = Steps(tx, policy)
     for number in (0, 1):
-        device = steps.devices[number]
-        given = check_in.check_in(
-            tx,
-            device,
-            replace(CHECK_IN, attributes={"split": "train"}),
-            attendance=steps.attendance,
-            hears_of_updates=False,
-            limits=LIMITS,
-            randomness=RANDOMNESS,
-            now=steps.now,
-        ).assignment
+        given = steps.check_in(steps.devices[number], replace(CHECK_IN, attributes={"split": "train"}))
         assert given is not None
         steps.report(given)
     assert steps.check_in(steps.devices[2]) is None  # it is there, and never of those that are selected

@@ -32,7 +32,7 @@ from orchestrator.domain.paging import MOST_ROWS, PageRequest
 from orchestrator.domain.rounds import ACCEPTS_REPORTS, OPEN, RoundState
 from orchestrator.domain.tasks import TaskState
 from orchestrator.errors import ConflictError
-from orchestrator.services import check_in, chores, reporting, round_clock
+from orchestrator.services import chores, reporting, round_clock
 from orchestrator.services.aggregation import Aggregator, RoundResult
 from orchestrator.services.chores import Claim, ShardClaim
 from orchestrator.storage.folder import FolderStore
@@ -41,8 +41,7 @@ from plans.accumulators.work import WorkAccumulator
 from plans.program import Program
 from tests.golden.make_plans import LINEAR
 from tests.orchestrator.device import METRICS, update_of
-from tests.orchestrator.rows import CHECK_IN, add_devices, task_in, task_of
-from tests.orchestrator.test_round_steps import LIMITS, RANDOMNESS
+from tests.orchestrator.rows import add_devices, answer_to, task_in, task_of
 from tests.plans.linear import PLAN, TRAIN
 from tests.postgresql import PostgresqlServer, engine_on
 from wire import tensors
@@ -126,16 +125,7 @@ class Promises(RuleBasedStateMachine):
     def check_in(self, device: int, lost: bool) -> None:
         found = self.devices[device]
         with self.transaction(lost) as tx:
-            reply = check_in.check_in(
-                tx,
-                found,
-                CHECK_IN,
-                attendance=self.attendance,
-                hears_of_updates=False,
-                limits=LIMITS,
-                randomness=RANDOMNESS,
-                now=self.now,
-            )
+            reply = answer_to(tx, found, self.attendance, self.now)
             if reply.assignment is not None and not lost:
                 self.assigned[found.device_id] = reply.assignment
 

@@ -1,7 +1,5 @@
 """Whatever devices do, and in whatever order, a round ends, and counts nobody twice and nobody more than its cohort."""
 
-import random
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
@@ -9,15 +7,12 @@ from sqlalchemy import Connection
 from orchestrator.attendance import Attendance
 from orchestrator.db import queries
 from orchestrator.domain.assignments import AssignmentState
-from orchestrator.domain.pacing import Limits
 from orchestrator.domain.rounds import ACCEPTS_REPORTS, RoundState
-from orchestrator.services import check_in, round_clock
-from tests.orchestrator.rows import CHECK_IN, add_devices, add_round, round_of
+from orchestrator.services import round_clock
+from tests.orchestrator.rows import add_devices, add_round, answer_to, round_of
 from wire.operator_messages import RoundPolicy
 
 DEVICES = 5
-RANDOMNESS = random.Random(7)  # noqa: S311 - seeds of assignments, which this property does not look at
-LIMITS = Limits(shortest_seconds=5)
 POLICIES = st.builds(
     lambda counts: RoundPolicy(
         minimum_reports=counts[0],
@@ -54,16 +49,7 @@ def test_a_round_ends_whatever_its_devices_do(
                 case "wait":
                     round_clock.advance(tx, "round", now)
                 case "check_in":
-                    reply = check_in.check_in(
-                        tx,
-                        device,
-                        CHECK_IN,
-                        attendance=attendance,
-                        hears_of_updates=False,
-                        limits=LIMITS,
-                        randomness=RANDOMNESS,
-                        now=now,
-                    )
+                    reply = answer_to(tx, device, attendance, now)
                     if reply.assignment is not None:
                         given_before = assigned.setdefault(device.device_id, reply.assignment.assignment_id)
                         assert reply.assignment.assignment_id == given_before
